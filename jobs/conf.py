@@ -1,0 +1,127 @@
+"""Root schemas: a library's config plus what only a job knows. Standard library only."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from pipeline.data.conf import PrepareConfig
+from pipeline.generate.conf import GenerateConfig
+from train.conf import TrainConfig
+
+
+class Where(Enum):
+    """What runs the job."""
+
+    auto = "auto"
+    """Slurm where it answers, else this machine."""
+    inline = "inline"
+    """This very process, one rank."""
+    local = "local"
+    """Processes on this machine."""
+    slurm = "slurm"
+    """``sbatch``."""
+
+
+class WandbMode(Enum):
+    """Whether and how runs are mirrored to W&B."""
+
+    disabled = "disabled"
+    offline = "offline"
+    online = "online"
+
+
+@dataclass(kw_only=True, slots=True)
+class ClusterConfig:
+    """Where and with what a job runs. Never changes a result."""
+
+    where: Where = Where.auto
+    num_nodes: int = 1
+    """Nodes."""
+    tasks_per_node: int = 1
+    """Processes a node, one a GPU."""
+    gpus_per_node: int = 0
+    """GPUs a node; 0 trains on the CPU."""
+    cpus_per_task: int = 0
+    """Cores a process; 0 shares this machine's out evenly."""
+    memory_gib: int = 0
+    """GiB a node; 0 takes all of it under Slurm."""
+    timeout_min: int = 240
+    """Minutes until the scheduler ends the job; it is requeued and goes on."""
+    max_requeues: int = 20
+    """Times a job may be timed out and requeued."""
+    signal_delay_s: int = 120
+    """Seconds before the end at which USR2 asks the job to save and go."""
+    exclusive: bool = False
+    """Whether the job has its nodes to itself."""
+    partition: str | None = None
+    """Slurm partition; none takes the cluster's default."""
+    account: str | None = None
+    """Slurm account."""
+    qos: str | None = None
+    """Slurm quality of service."""
+    gres: str | None = None
+    """Generic resource a node instead of ``gpus_per_node``, such as ``gpu:1g.23gb:7`` for MIG."""
+    constraint: str | None = None
+    """Node features asked for."""
+    container_image: str | None = None
+    """Image for srun through pyxis; none runs on the host."""
+    container_mounts: list[str] = field(default_factory=list)
+    """``host:container`` pairs for pyxis."""
+    setup: list[str] = field(default_factory=list)
+    """Shell lines before srun, such as ``module load``."""
+    env: dict[str, str] = field(default_factory=dict)
+    """Environment of every rank, such as ``NCCL_NVLS_ENABLE``."""
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("num_nodes", 1),
+            ("tasks_per_node", 1),
+            ("gpus_per_node", 0),
+            ("cpus_per_task", 0),
+            ("timeout_min", 1),
+            ("signal_delay_s", 1),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(f"cluster.{name}: {getattr(self, name)} is below {least}")
+
+
+@dataclass(kw_only=True, slots=True)
+class TrackerConfig:
+    """Where figures go. ``metrics.jsonl`` is always written; W&B is a mirror."""
+
+    wandb: WandbMode = WandbMode.disabled
+    project: str = "dgx-pixels"
+    """W&B project."""
+    entity: str | None = None
+    """W&B entity; none takes the account's default."""
+    tags: list[str] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)  # no slots: mixed into each root beside a class that has them
+class JobConfig:
+    """What every launched job has."""
+
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    name: str = "default"
+    """Middle part of the run folder; an experiment sets it to its own name."""
+    run_id: str | None = None
+    """Run to go on with; none makes a new one."""
+    runs_dir: str = "runs"
+    """Folder of all runs."""
+    wait: bool | None = None
+    """Show progress until the end; none waits everywhere but on Slurm."""
+
+
+@dataclass(kw_only=True)
+class TrainJob(TrainConfig, JobConfig):
+    """``jobs.train``."""
+
+
+@dataclass(kw_only=True)
+class PrepareJob(PrepareConfig, JobConfig):
+    """``jobs.prepare``."""
+
+
+@dataclass(kw_only=True)
+class GenerateJob(GenerateConfig, JobConfig):
+    """``jobs.generate``."""

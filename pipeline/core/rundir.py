@@ -1,0 +1,81 @@
+"""The folder a run lives in: names of everything that is in it, and nothing else.
+
+runs/<job>/<experiment>/<run_id>/
+  config.yaml  code/  code.json  env.json  run.json  metrics.jsonl
+  checkpoints/<images seen>/   lora/   images/   samples/   manifest-<shard>.jsonl
+  logs/<job id>/<rank>.log     submitit/   wandb/
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """Paths inside one run folder. Makes nothing on disk by itself."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """Resolved config, frozen at submission."""
+        return self.path / "config.yaml"
+
+    @property
+    def code(self) -> Path:
+        """Copy of the tracked code the job runs from."""
+        return self.path / "code"
+
+    @property
+    def code_json(self) -> Path:
+        """Commit, diff digest, lock digest and config digest of the submission."""
+        return self.path / "code.json"
+
+    @property
+    def env_json(self) -> Path:
+        """Versions and machine the worker saw."""
+        return self.path / "env.json"
+
+    @property
+    def run_json(self) -> Path:
+        """What happened: status, figures, restarts."""
+        return self.path / "run.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line, keyed by ``num_images``."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """One folder a checkpoint, named by images seen."""
+        return self.path / "checkpoints"
+
+    @property
+    def lora(self) -> Path:
+        """The trained adapter, diffusers/PEFT and kohya twins."""
+        return self.path / "lora"
+
+    @property
+    def images(self) -> Path:
+        """Generated sprites."""
+        return self.path / "images"
+
+    @property
+    def samples(self) -> Path:
+        """Sample grids drawn while training."""
+        return self.path / "samples"
+
+    @property
+    def logs(self) -> Path:
+        """One folder a job id, one file a rank."""
+        return self.path / "logs"
+
+    @property
+    def submitit(self) -> Path:
+        """The launcher's own files."""
+        return self.path / "submitit"
+
+    def manifest(self, shard: int) -> Path:
+        """Records of the images one rank has put in place."""
+        return self.path / f"manifest-{shard:05d}.jsonl"

@@ -1,0 +1,88 @@
+"""Names, units, defaults and checks of everything that concerns models. Standard library only."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+
+class FamilyName(Enum):
+    """Model families, one file each in ``pipeline/models``."""
+
+    pixelnano = "pixelnano"
+    sd15 = "sd15"
+    sdxl = "sdxl"
+
+
+class Targets(Enum):
+    """Which layers of the UNet get an adapter."""
+
+    attention = "attention"
+    """Query, key, value and output projections: what most LoRA tools mean."""
+    linear = "linear"
+    """Attention, feed-forward and projection layers."""
+    all = "all"
+    """Every linear and convolution layer."""
+
+
+@dataclass(kw_only=True, slots=True)
+class ModelConfig:
+    """Which base model, and exactly which bytes of it."""
+
+    family: FamilyName
+    path: Path | None = None
+    """Local folder in diffusers layout; wins over ``repo``. ``pixelnano`` with neither is built
+    from its own config with random weights of a fixed seed."""
+    repo: str | None = None
+    """Hub repository, read at ``revision`` only."""
+    revision: str | None = None
+    """Hub commit, 40 hex digits: a branch name would move under a run."""
+    variant: str | None = None
+    """Weight file variant, such as ``fp16``."""
+    sha256: dict[str, str] = field(default_factory=dict)
+    """Expected digest of weight files, keyed by path inside the folder."""
+    size_px: int = 32
+    """Pixels. Side the model draws, after ``pixel_scale``."""
+
+    def __post_init__(self) -> None:
+        if self.repo is not None and self.path is None:
+            revision = self.revision or ""
+            if len(revision) != 40 or set(revision) - set("0123456789abcdef"):
+                raise ValueError(f"model.revision: {self.revision!r} is not a 40-digit commit hash")
+
+
+@dataclass(kw_only=True, slots=True)
+class LoraConfig:
+    """The adapter that is trained."""
+
+    rank: int = 16
+    """Inner width of each adapter."""
+    alpha: float = 16.0
+    """Scale numerator: an adapter counts ``alpha / rank`` (``alpha / sqrt(rank)`` with rslora)."""
+    targets: Targets = Targets.attention
+    """Which layers of the UNet."""
+    dropout: float = 0.0
+    """Share of adapter inputs dropped while training, 0 to 1."""
+    rslora: bool = False
+    """Rank-stabilised scale (Kalajdzievski 2023, arXiv 2312.03732)."""
+    dora: bool = False
+    """Weight-decomposed adapters (Liu et al. 2024, arXiv 2402.09353)."""
+    text_encoder: bool = False
+    """Whether the text encoder's attention gets adapters too."""
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise ValueError(f"lora.rank: {self.rank} is below 1")
+        if self.alpha <= 0:
+            raise ValueError(f"lora.alpha: {self.alpha} is not above 0")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"lora.dropout: {self.dropout} is outside 0..1")
+
+
+@dataclass(kw_only=True, slots=True)
+class LoraUse:
+    """A trained adapter and how strongly to apply it."""
+
+    path: Path
+    """A ``.safetensors`` file or a run folder whose ``lora/`` holds one."""
+    weight: float = 1.0
+    """1 is as trained, 0 is the base model."""

@@ -1,0 +1,145 @@
+"""Names, units, defaults and checks of training. Standard library only.
+
+Positions (``num_images``, ``*_every``, ``warmup_images``, ``half_life_images``) are counted in
+images seen over all ranks, so that they mean the same on any number of GPUs.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from pipeline.data.conf import DataConfig
+from pipeline.generate.conf import Precision, SamplerConfig
+from pipeline.models.conf import LoraConfig, ModelConfig
+
+
+class Adapter(Enum):
+    """What is trained."""
+
+    lora = "lora"
+    full = "full"
+
+
+class Prediction(Enum):
+    """What the network is asked for; ``model`` takes what the base was trained with."""
+
+    model = "model"
+    epsilon = "epsilon"
+    v = "v"
+    x0 = "x0"
+
+
+class LrSchedule(Enum):
+    """Shape of the learning rate after warm-up."""
+
+    cosine = "cosine"
+    constant = "constant"
+
+
+@dataclass(kw_only=True, slots=True)
+class OptimConfig:
+    """AdamW and its learning rate."""
+
+    lr: float = 1e-4
+    """Peak learning rate."""
+    beta1: float = 0.9
+    """Decay of the first moment."""
+    beta2: float = 0.99
+    """Decay of the second moment."""
+    eps: float = 1e-8
+    """Added to the denominator."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay."""
+    warmup_images: int = 0
+    """Images over which the rate rises linearly from 0."""
+    schedule: LrSchedule = LrSchedule.cosine
+    """Shape after warm-up."""
+    min_lr_ratio: float = 0.05
+    """Where a cosine ends, as a share of ``lr``."""
+    max_grad_norm: float = 1.0
+    """Gradients are clipped to this norm; 0 leaves them."""
+
+    def __post_init__(self) -> None:
+        if self.lr <= 0:
+            raise ValueError(f"optim.lr: {self.lr} is not above 0")
+        if self.warmup_images < 0:
+            raise ValueError(f"optim.warmup_images: {self.warmup_images} is below 0")
+        if not 0.0 <= self.min_lr_ratio <= 1.0:
+            raise ValueError(f"optim.min_lr_ratio: {self.min_lr_ratio} is outside 0..1")
+
+
+@dataclass(kw_only=True, slots=True)
+class LossConfig:
+    """What the network is asked for and how errors are weighed."""
+
+    prediction: Prediction = Prediction.model
+    """Training target."""
+    min_snr_gamma: float = 5.0
+    """Clamp of the signal-to-noise weight (Hang et al. 2023, arXiv 2303.09556); 0 is off."""
+    noise_offset: float = 0.0
+    """Strength of a constant a channel added to the noise; 0 is off."""
+
+    def __post_init__(self) -> None:
+        if self.min_snr_gamma < 0 or self.noise_offset < 0:
+            raise ValueError("loss.min_snr_gamma and loss.noise_offset are not below 0")
+
+
+@dataclass(kw_only=True, slots=True)
+class TrainConfig:
+    """One training run."""
+
+    model: ModelConfig
+    data: DataConfig
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    adapter: Adapter = Adapter.lora
+    """Train a LoRA, or all weights of the model."""
+    seed: int = 0
+    """Decides order, flips, noise, timesteps, caption dropout and adapter initialisation."""
+    num_images: int = 65536
+    """Images to train on, over all ranks; rounded up to whole batches."""
+    batch_size: int = 64
+    """Images an optimiser step, over all ranks and accumulation steps."""
+    num_accumulation_steps: int = 1
+    """Micro-batches an optimiser step on each rank."""
+    precision: Precision = Precision.fp32
+    """Arithmetic of the forward pass; weights and optimiser stay fp32."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: slower, less memory."""
+    ema_half_life_images: int = 8192
+    """Half-life of the weight average; 0 keeps none."""
+    log_every: int = 512
+    """Images between rows of ``metrics.jsonl``."""
+    save_every: int = 16384
+    """Images between checkpoints."""
+    keep_checkpoints: int = 3
+    """Newest checkpoints to keep."""
+    validate_every: int = 16384
+    """Images between validation losses on fixed noise and timesteps; 0 is never."""
+    validation_images: int = 256
+    """Images of the validation split a validation looks at, at most."""
+    sample_every: int = 16384
+    """Images between sample grids; 0 is never."""
+    sample_prompts: list[str] = field(default_factory=list)
+    """Prompts of the sample grid; none takes the first distinct validation captions."""
+    num_samples: int = 16
+    """Images in a sample grid."""
+
+    def __post_init__(self) -> None:
+        least = {
+            "num_images": 1,
+            "batch_size": 1,
+            "num_accumulation_steps": 1,
+            "log_every": 1,
+            "save_every": 1,
+            "keep_checkpoints": 1,
+            "ema_half_life_images": 0,
+            "validate_every": 0,
+            "validation_images": 1,
+            "sample_every": 0,
+            "num_samples": 1,
+        }
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise ValueError(f"{name}: {getattr(self, name)} is below {bound}")
