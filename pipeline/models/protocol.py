@@ -1,8 +1,8 @@
 """What every model family offers to the trainer and to generation.
 
-Shape legend: B batch, C channels, H W height width, L tokens, D width.
-Spaces: *pixels* in [-1, 1] (4 channels premultiplied RGBA, or 3 channels RGB), and *latents*, what
-the UNet works on (pixelnano: pixels folded 2x2 into channels, lossless; others: scaled VAE latents).
+Shape legend: B batch, C channels, H W height width, L tokens, D width, T timesteps; lower case:
+latents. Spaces: *pixels* in [-1, 1] (4 channels premultiplied RGBA, or 3 channels RGB), and
+*latents*, what the UNet works on (pixelnano: pixels folded 2x2 into channels; others: VAE latents).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,46 +12,31 @@ from typing import Any, Protocol
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from pipeline.models.conf import FamilyName
+
 Conditioning = dict[str, Tensor]
-"""Keyword tensors for ``predict``, batch first: ``encoder_hidden_states`` (B L D) and whatever
-else a family needs (SDXL: ``text_embeds``, ``time_ids``)."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LoadedModel:
-    """The parts of one base model, as modules; everything frozen until an adapter is attached."""
-
-    pipeline: Any
-    """The diffusers pipeline of the parts: ``save_pretrained``, ``load_lora_weights`` work."""
-    unet: nn.Module
-    text_encoders: tuple[nn.Module, ...]
-    num_channels: int
-    """Pixel channels: 4 RGBA or 3 RGB."""
-    latent_shape: tuple[int, int, int]
-    """Channels, height, width of one sample's latents at ``ModelConfig.size_px``."""
-    prediction: str
-    """``epsilon``, ``v`` or ``x0``: what the base was trained to predict."""
-    alphas_cumprod: Float[Tensor, " T"]
-    """Product of alphas of the training schedule, one a timestep."""
-    digest: str
-    """sha256 over names and bytes of all base weights: the model's identity in a checkpoint."""
+"""Tensors for ``predict``, batch first: ``encoder_hidden_states`` (B L D) and whatever else a
+family needs (SDXL: pooled text and size conditioning)."""
 
 
 class Family(Protocol):
-    """Operations of one family on a ``LoadedModel``. Stateless."""
+    """Operations of one family on its diffusers pipeline. Stateless."""
 
-    def encode_text(self, model: LoadedModel, captions: Sequence[str]) -> Conditioning:
-        """Encode captions (an empty one is the unconditional). Differentiable."""
+    def encode_text(self, pipeline: Any, captions: Sequence[str]) -> Conditioning:
+        """Encode captions ("" is the unconditional). Differentiable."""
+        ...
 
     def encode_pixels(
-        self, model: LoadedModel, pixels_BCHW: Float[Tensor, "B C H W"], noise_BCHW: Tensor
+        self, pipeline: Any, pixels_BCHW: Float[Tensor, "B C H W"], noise_BCHW: Tensor | None
     ) -> Float[Tensor, "B c h w"]:
-        """Pixels to latents. ``noise_BCHW``: unit noise for a VAE's posterior, if there is one."""
+        """Pixels to latents. ``noise_BCHW``: unit noise for a VAE's posterior; None takes its mode."""
+        ...
 
     def decode_latents(
-        self, model: LoadedModel, latents_BCHW: Float[Tensor, "B c h w"]
+        self, pipeline: Any, latents_BCHW: Float[Tensor, "B c h w"]
     ) -> Float[Tensor, "B C H W"]:
-        """Latents to pixels in [-1, 1] (not clamped)."""
+        """Latents to pixels, not clamped."""
+        ...
 
     def predict(
         self,
@@ -60,4 +45,40 @@ class Family(Protocol):
         timesteps_B: Int[Tensor, " B"],
         conditioning: Mapping[str, Tensor],
     ) -> Float[Tensor, "B c h w"]:
-        """One network call. ``unet`` is passed apart because a trainer wraps it (DDP)."""
+        """One network call. ``unet`` is passed apart because a trainer may wrap it."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadedModel:
+    """One base model with its family's operations; frozen until an adapter is attached."""
+
+    family_name: FamilyName
+    family: Family
+    pipeline: Any
+    """The diffusers pipeline: ``save_pretrained`` and ``load_lora_weights`` work on it."""
+    num_channels: int
+    """Pixel channels: 4 RGBA or 3 RGB."""
+    latent_shape: tuple[int, int, int]
+    """Channels, height, width of one sample's latents at ``ModelConfig.size_px``."""
+    digest: str
+    """sha256 over names and bytes of all base weights: the model's identity in a checkpoint."""
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """The modules that may be trained, by their name in the pipeline, UNet first."""
+        names = ("unet", "text_encoder", "text_encoder_2")
+        found = {name: getattr(self.pipeline, name, None) for name in names}
+        return {name: module for name, module in found.items() if module is not None}
+
+    @property
+    def prediction(self) -> str:
+        """``epsilon``, ``v`` or ``x0``: what the base was trained to predict."""
+        names = {"epsilon": "epsilon", "v_prediction": "v", "sample": "x0"}
+        return names[self.pipeline.scheduler.config.prediction_type]
+
+    @property
+    def alphas_cumprod(self) -> Float[Tensor, " T"]:
+        """Product of alphas of the training schedule, one a timestep."""
+        alphas: Tensor = self.pipeline.scheduler.alphas_cumprod
+        return alphas
