@@ -1,0 +1,153 @@
+"""LoRA adapters on a loaded model: attach, name what is trained, apply what was trained.
+
+peft does the layers; diffusers' own loader reads the files back (``lora_files`` writes them).
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from peft import LoraConfig as PeftLoraConfig
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from pipeline.core.errors import InputError
+from pipeline.core.files import sha256_file
+from pipeline.models.conf import FamilyName, LoraConfig, LoraUse, Targets
+from pipeline.models.lora_files import FAMILY_KEY, WEIGHTS_NAME
+from pipeline.models.protocol import LoadedModel
+
+ATTENTION = re.compile(r"\.(to_q|to_k|to_v|to_out\.0)$")
+TEXT_ATTENTION = re.compile(r"\.(q_proj|k_proj|v_proj|out_proj)$")
+
+
+def attach(model: LoadedModel, cfg: LoraConfig, *, seed: int) -> None:
+    """Put fresh adapters on the UNet, and on the text encoders when asked.
+
+    Deterministic given ``seed``; torch's own generator is left as it was. The fresh adapter changes
+    nothing until it is trained (its second factor is zero).
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        for name, module in model.modules.items():
+            if name != "unet" and not cfg.text_encoder:
+                continue
+            names = unet_targets(module, cfg.targets) if name == "unet" else _text(model, name)
+            module.add_adapter(
+                PeftLoraConfig(
+                    r=cfg.rank,
+                    lora_alpha=cfg.alpha,
+                    lora_dropout=cfg.dropout,
+                    use_rslora=cfg.rslora,
+                    use_dora=cfg.dora,
+                    target_modules=names,
+                )
+            )
+
+
+def unet_targets(unet: nn.Module, targets: Targets) -> list[str]:
+    """Return the full names of the UNet layers that get an adapter, sorted."""
+    names = []
+    for name, module in unet.named_modules():
+        linear = isinstance(module, nn.Linear)
+        wanted = {
+            Targets.attention: linear and ATTENTION.search(name) is not None,
+            Targets.linear: linear and ".transformer_blocks." in name,
+            Targets.all: linear or isinstance(module, nn.Conv2d),
+        }
+        if wanted[targets]:
+            names.append(name)
+    return sorted(names)
+
+
+def _text(model: LoadedModel, name: str) -> list[str]:
+    module = model.modules[name]
+    names = [n for n, _ in module.named_modules() if TEXT_ATTENTION.search(n)]
+    if model.family_name is FamilyName.sdxl and name == "text_encoder":
+        # SDXL reads the penultimate state of the first encoder: its last layer gets no gradient,
+        # which DDP would take for an error.
+        last = f"layers.{module.config.num_hidden_layers - 1}."
+        names = [n for n in names if last not in n]
+    return sorted(names)
+
+
+def trainable(model: LoadedModel) -> dict[str, nn.Parameter]:
+    """Return what requires gradients, by ``<module>.<parameter>``, sorted by name."""
+    found = {
+        f"{prefix}.{name}": parameter
+        for prefix, module in model.modules.items()
+        for name, parameter in module.named_parameters()
+        if parameter.requires_grad
+    }
+    return dict(sorted(found.items()))
+
+
+def unfreeze(model: LoadedModel) -> None:
+    """Make every weight of UNet and text encoders trainable (``adapter=full``)."""
+    for module in model.modules.values():
+        module.requires_grad_(requires_grad=True)
+
+
+def apply(model: LoadedModel, uses: Sequence[LoraUse]) -> list[dict[str, str | float]]:
+    """Load trained adapters onto a model, added up with their weights.
+
+    Returns:
+        One record an adapter: file, sha256, weight.
+
+    Raises:
+        InputError: A file is missing, broken, or was trained for another family.
+    """
+    records: list[dict[str, str | float]] = []
+    names = []
+    for position, use in enumerate(uses):
+        file = resolve(use.path)
+        _check_family(file, model.family_name)
+        names.append(f"lora{position}")
+        try:
+            model.pipeline.load_lora_weights(
+                file.parent, weight_name=file.name, adapter_name=names[-1]
+            )
+        except (ValueError, KeyError, RuntimeError) as error:
+            line = str(error).splitlines()[0]
+            raise InputError(f"loras: {file} does not fit this model ({line})") from error
+        records.append({"file": file.name, "sha256": sha256_file(file), "weight": use.weight})
+    if names:
+        model.pipeline.set_adapters(names, [use.weight for use in uses])
+    return records
+
+
+def resolve(path: Path) -> Path:
+    """Return the LoRA file that ``path`` means: itself, or the one of a run folder.
+
+    Raises:
+        InputError: There is none.
+    """
+    for candidate in (path, path / WEIGHTS_NAME, path / "lora" / WEIGHTS_NAME):
+        if candidate.is_file():
+            if candidate.suffix != ".safetensors":
+                raise InputError(
+                    f"loras: {candidate} is not a .safetensors file; pickles are refused"
+                )
+            return candidate
+    raise InputError(
+        f"loras: {path} is neither a .safetensors file nor a run with lora/{WEIGHTS_NAME}"
+    )
+
+
+def _check_family(file: Path, family: FamilyName) -> None:
+    try:
+        with safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+    except SafetensorError as error:
+        raise InputError(f"loras: {file} is not a whole safetensors file ({error})") from error
+    trained_for = metadata.get(FAMILY_KEY, family.value)
+    if trained_for != family.value:
+        raise InputError(
+            f"loras: {file} was trained for {trained_for}, the model is {family.value}"
+        )
+
+
+def snapshot(model: LoadedModel) -> dict[str, Tensor]:
+    """Return copies of what is trained."""
+    return {name: p.detach().clone() for name, p in trainable(model).items()}
