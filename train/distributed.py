@@ -1,0 +1,43 @@
+"""The process group, mixed precision and accumulation, all by accelerate.
+
+accelerate finds RANK, WORLD_SIZE and MASTER_ADDR in the environment; ``jobs/runtime`` put them
+there.
+"""
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+
+from pipeline.core.world import World
+from pipeline.generate.conf import Precision
+
+MIXED_PRECISION = {Precision.fp32: "no", Precision.bf16: "bf16", Precision.fp16: "fp16"}
+
+
+def build_accelerator(
+    world: World, *, precision: Precision, num_accumulation_steps: int
+) -> Accelerator:
+    """Collective: join the process group, NCCL on GPUs, gloo on CPUs."""
+    on_gpu = world.device.startswith("cuda")
+    if on_gpu:
+        torch.cuda.set_device(torch.device(world.device))
+    accelerator = Accelerator(
+        cpu=not on_gpu,
+        mixed_precision=MIXED_PRECISION[precision],
+        gradient_accumulation_steps=num_accumulation_steps,
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(
+                gradient_as_bucket_view=True, broadcast_buffers=False, static_graph=False
+            )
+        ],
+    )
+    assert accelerator.num_processes == world.world_size, "jobs/runtime exports RANK, WORLD_SIZE"
+    return accelerator
+
+
+def same_everywhere(value: int) -> bool:
+    """Collective: whether every rank passed the same integer."""
+    if not torch.distributed.is_initialized():
+        return True
+    values: list[object] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(values, value)
+    return len(set(values)) == 1

@@ -1,0 +1,256 @@
+"""One training run, from a config to a LoRA."""
+
+import logging
+from collections.abc import Callable
+
+import torch
+from pipeline.data.dataset import Dataset
+from pipeline.data.loader import Loader
+
+from pipeline.core.checkpoint import Checkpoint, Checkpoints
+from pipeline.core.errors import InputError
+from pipeline.core.metrics import Tracker
+from pipeline.core.outcome import Outcome
+from pipeline.core.rundir import RunDir
+from pipeline.core.seeds import derive_seed
+from pipeline.core.timing import Stopwatch
+from pipeline.core.world import World
+from pipeline.models import lora
+from pipeline.models.lora_files import save_lora
+from pipeline.models.protocol import LoadedModel
+from pipeline.models.registry import load_model
+from train.conf import Adapter, Prediction, TrainConfig
+from train.distributed import build_accelerator, same_everywhere
+from train.ema import Ema
+from train.events import RunEvents, restore
+from train.loop import train
+from train.optim import build_optimizer
+from train.step import Objective, Trainer
+
+log = logging.getLogger(__name__)
+
+
+def run_training(
+    cfg: TrainConfig,
+    *,
+    world: World,
+    run_dir: RunDir,
+    tracker: Tracker,
+    should_stop: Callable[[], bool],
+) -> Outcome:
+    """Collective: train, or go on training, until done or told to stop.
+
+    Args:
+        cfg: What to train on what.
+        world: This process's place.
+        run_dir: Where checkpoints, samples and the LoRA go.
+        tracker: Where figures go.
+        should_stop: Collective: called once a step on every rank.
+
+    Returns:
+        Whether it is finished, and the figures of ``run.json``.
+
+    Raises:
+        InputError: Something the user gave is wrong, or the loss is not finite.
+    """
+    watch = Stopwatch()
+    check_batch(cfg, world)
+    accelerator = build_accelerator(
+        world, precision=cfg.precision, num_accumulation_steps=cfg.num_accumulation_steps
+    )
+    dataset = Dataset.open(cfg.data.path)
+    model = _build_model(cfg, world)
+    named = lora.trainable(model)
+    optimizer = build_optimizer(named, cfg.optim)
+    ema = (
+        Ema(named, half_life_images=cfg.ema_half_life_images) if cfg.ema_half_life_images else None
+    )
+    trainer = Trainer(
+        accelerator, Objective(model, cfg.loss), optimizer, named=named, ema=ema, cfg=cfg
+    )
+    checkpoints = Checkpoints(
+        run_dir.checkpoints,
+        keep=cfg.keep_checkpoints,
+        identity=identity(cfg, model_digest=model.digest, data_digest=dataset.digest),
+    )
+    found = checkpoints.latest()
+    _agree(found)
+    if found is not None:
+        restore(trainer, found, world)
+        tracker.rewind(found.num_images)
+        log.info("resumed at %d images from %s", found.num_images, found.path)
+
+    splits = {name: dataset.split(name) for name in ("train", "validation")}
+    loaders = {
+        name: Loader(
+            split,
+            cfg.data,
+            flip_ok=dataset.flip_ok,
+            run_seed=cfg.seed,
+            device=world.device,
+            num_threads=cfg.data.num_threads or world.num_threads,
+        )
+        for name, split in splits.items()
+        if len(split)
+    }
+    if "train" not in loaders:
+        raise InputError(f"data.path: {cfg.data.path} has no training images")
+    validation = loaders.get("validation")
+    events = RunEvents(
+        trainer,
+        checkpoints=checkpoints,
+        tracker=tracker,
+        run_dir=run_dir,
+        world=world,
+        fixed=validation.fixed if validation else None,
+        validation_images=min(cfg.validation_images, len(splits["validation"])),
+        sample_prompts=sample_prompts(
+            cfg, splits["validation"].captions or splits["train"].captions
+        ),
+    )
+    log.info(
+        "training %d tensors (%d parameters) of %s on %d images, rank %d of %d",
+        len(named),
+        sum(p.numel() for p in named.values()),
+        model.family_name.value,
+        len(splits["train"]),
+        world.rank,
+        world.world_size,
+    )
+    start = trainer.num_images
+    finished = train(
+        trainer,
+        loaders["train"].stream(
+            trainer.num_images,
+            batch_size=cfg.batch_size,
+            num_accumulation_steps=cfg.num_accumulation_steps,
+            world=world,
+        ),
+        until=cfg.num_images,
+        every={
+            "log": cfg.log_every,
+            "validate": cfg.validate_every,
+            "sample": cfg.sample_every,
+            "save": cfg.save_every,
+        },
+        events=events,
+        should_stop=should_stop,
+    )
+    if finished and world.is_main:
+        _export(cfg, model, ema, run_dir=run_dir, dataset=dataset)
+    elapsed_s = watch.elapsed_s()
+    figures = events.figures | {
+        "num_images": trainer.num_images,
+        "images_this_attempt": trainer.num_images - start,
+        "elapsed_s": round(elapsed_s, 2),
+    }
+    return Outcome(finished=finished, figures=figures)
+
+
+def check_batch(cfg: TrainConfig, world: World) -> None:
+    """Refuse a batch that does not divide evenly.
+
+    Raises:
+        InputError: Naming the keys.
+    """
+    parts = world.world_size * cfg.num_accumulation_steps
+    if cfg.batch_size % parts:
+        raise InputError(
+            f"batch_size: {cfg.batch_size} is not a multiple of {world.world_size} ranks x "
+            f"num_accumulation_steps={cfg.num_accumulation_steps}"
+        )
+
+
+def identity(cfg: TrainConfig, *, model_digest: str, data_digest: str) -> dict[str, str]:
+    """Return what a run may not change between save and resume; not the number of ranks."""
+    fixed = {
+        "model": model_digest,
+        "data": data_digest,
+        "seed": cfg.seed,
+        "adapter": cfg.adapter.value,
+        "batch_size": cfg.batch_size,
+        "num_images": cfg.num_images,
+        "ema_half_life_images": cfg.ema_half_life_images,
+        "precision": cfg.precision.value,
+    }
+    for prefix, part, keys in (
+        (
+            "lora",
+            cfg.lora,
+            ("rank", "alpha", "targets", "dropout", "rslora", "dora", "text_encoder"),
+        ),
+        ("loss", cfg.loss, ("prediction", "min_snr_gamma", "noise_offset")),
+        (
+            "optim",
+            cfg.optim,
+            (
+                "lr",
+                "beta1",
+                "beta2",
+                "eps",
+                "weight_decay",
+                "warmup_images",
+                "schedule",
+                "min_lr_ratio",
+                "max_grad_norm",
+            ),
+        ),
+        (
+            "data",
+            cfg.data,
+            ("pixel_scale", "background", "background_rgb", "flip", "caption_dropout", "trigger"),
+        ),
+    ):
+        fixed |= {f"{prefix}.{key}": getattr(part, key) for key in keys}
+    return {key: str(getattr(value, "value", value)) for key, value in fixed.items()}
+
+
+def sample_prompts(cfg: TrainConfig, captions: list[str]) -> list[str]:
+    """Return ``num_samples`` prompts: the user's in turn, or the first distinct captions."""
+    prompts = cfg.sample_prompts or list(dict.fromkeys(captions))
+    return [prompts[i % len(prompts)] for i in range(cfg.num_samples)]
+
+
+def _build_model(cfg: TrainConfig, world: World) -> LoadedModel:
+    model = load_model(cfg.model, device=world.device)
+    if cfg.loss.prediction is not Prediction.model:
+        names = {"epsilon": "epsilon", "v": "v_prediction", "x0": "sample"}
+        asked = names[cfg.loss.prediction.value]
+        model.pipeline.scheduler.register_to_config(prediction_type=asked)
+    if cfg.adapter is Adapter.full:
+        lora.unfreeze(model)
+    else:
+        lora.attach(model, cfg.lora, seed=derive_seed(cfg.seed, "adapter", 0))
+    for module in model.modules.values():
+        module.train()
+    if cfg.gradient_checkpointing:
+        for module in model.modules.values():
+            module.enable_gradient_checkpointing() if hasattr(
+                module, "enable_gradient_checkpointing"
+            ) else module.gradient_checkpointing_enable()
+    return model
+
+
+def _agree(found: Checkpoint | None) -> None:
+    """Collective: refuse to begin when ranks see different checkpoints (a lagging file system)."""
+    if not same_everywhere(-1 if found is None else found.num_images):
+        raise InputError("checkpoints: ranks see different newest checkpoints; start the job again")
+
+
+def _export(
+    cfg: TrainConfig, model: LoadedModel, ema: Ema | None, *, run_dir: RunDir, dataset: Dataset
+) -> None:
+    weights: dict[str, torch.Tensor] | None = ema.tensors if ema is not None else None
+    if cfg.adapter is Adapter.full:
+        model.pipeline.save_pretrained(run_dir.path / "model")
+        return
+    metadata = {
+        "ss_num_train_images": str(len(dataset.split("train"))),
+        "ss_seed": str(cfg.seed),
+        "ss_learning_rate": str(cfg.optim.lr),
+        "ss_total_batch_size": str(cfg.batch_size),
+        "ss_dataset_digest": dataset.digest,
+        "dgx_pixels_num_images": str(cfg.num_images),
+    }
+    files = save_lora(model, cfg.lora, run_dir.lora, weights=weights, metadata=metadata)
+    log.info("LoRA: %s", files["diffusers"])
