@@ -138,8 +138,8 @@ class Checkpoints:
         for key in sorted(saved.keys() | self.identity.keys()):
             if saved.get(key) != self.identity.get(key):
                 raise InputError(
-                    f"{key}: the checkpoint {folder} was made with {saved.get(key)!r}, this run has "
-                    f"{self.identity.get(key)!r}; restore it or start a new run"
+                    f"{key}: the checkpoint {folder} was made with {saved.get(key)!r}, this run "
+                    f"has {self.identity.get(key)!r}; restore it or start a new run"
                 )
 
     def _folders(self) -> list[Path]:

@@ -109,7 +109,7 @@ def encode(
 
 
 def build(size_px: int = 32) -> PixelnanoPipeline:
-    """Build the architecture with random weights of a fixed seed. Leaves torch's generator alone."""
+    """Build the architecture with random weights of a fixed seed; torch's generator stays."""
     tokenizer = CLIPTokenizer.from_pretrained(TOKENIZER)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(WEIGHTS_SEED)

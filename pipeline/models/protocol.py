@@ -29,7 +29,7 @@ class Family(Protocol):
     def encode_pixels(
         self, pipeline: Any, pixels_BCHW: Float[Tensor, "B C H W"], noise_BCHW: Tensor | None
     ) -> Float[Tensor, "B c h w"]:
-        """Pixels to latents. ``noise_BCHW``: unit noise for a VAE's posterior; None takes its mode."""
+        """Pixels to latents. ``noise_BCHW``: for a VAE's posterior; None takes its mode."""
         ...
 
     def decode_latents(

@@ -94,7 +94,7 @@ def _load_pipeline(cfg: ModelConfig) -> Any:
             dtype=torch.float32,
             **({"add_watermarker": False} if cfg.family is FamilyName.sdxl else {}),
         )
-    except (OSError, ValueError, EnvironmentError) as error:
+    except (OSError, ValueError) as error:
         line = str(error).splitlines()[0]
         raise InputError(
             f"model: {source} could not be loaded as {cfg.family.value}: {line}"

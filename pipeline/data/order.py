@@ -1,0 +1,83 @@
+"""Which image, flip, background and caption belong to a position of the run's stream.
+
+Positions count over all ranks, so the stream is the same on any number of GPUs and after any
+restart. Nothing here is saved, because nothing has to be.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int64
+
+from pipeline.core.errors import InputError
+from pipeline.core.seeds import derive_permutation, derive_seed, derive_uniform
+from pipeline.core.world import World
+from pipeline.data.conf import DataConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What a position says."""
+
+    index: int
+    sample_id: int
+    is_flipped: bool
+    has_caption: bool
+    background_rgb: tuple[int, int, int]
+
+
+class Order:
+    """The stream of one run over a split of ``num_samples`` images."""
+
+    def __init__(self, num_samples: int, cfg: DataConfig, *, flip_ok: bool, run_seed: int) -> None:
+        self.num_samples = num_samples
+        self.cfg = cfg
+        self.flips = cfg.flip and flip_ok
+        self.run_seed = run_seed
+        self._epoch = -1
+        self._permutation: Int64[np.ndarray, " n"] = np.empty(0, dtype=np.int64)
+
+    def draw(self, index: int) -> Draw:
+        """Return what belongs to the position ``index``, counted over all ranks."""
+        epoch, offset = divmod(index, self.num_samples)
+        if epoch != self._epoch:
+            self._permutation = derive_permutation(
+                self.run_seed, "shuffle", epoch, size=self.num_samples
+            )
+            self._epoch = epoch
+        seed = self.run_seed
+        colour = derive_seed(seed, "background", index)
+        return Draw(
+            index=index,
+            sample_id=int(self._permutation[offset]),
+            is_flipped=self.flips and derive_uniform(seed, "flip", index) < 0.5,
+            has_caption=derive_uniform(seed, "caption_dropout", index) >= self.cfg.caption_dropout,
+            background_rgb=(colour & 255, colour >> 8 & 255, colour >> 16 & 255),
+        )
+
+
+def micro_batches(
+    start: int, *, batch_size: int, num_accumulation_steps: int, world: World
+) -> Iterator[range]:
+    """Yield the positions of this rank's micro-batches, for ever.
+
+    An optimiser step covers ``batch_size`` positions in a row. They are cut into
+    ``num_accumulation_steps`` times ``world_size`` equal pieces; a rank takes the piece of its
+    number in each round, so that a step covers the same positions on any number of ranks.
+
+    Raises:
+        InputError: The batch does not divide evenly.
+    """
+    parts = world.world_size * num_accumulation_steps
+    if batch_size % parts:
+        raise InputError(
+            f"batch_size: {batch_size} is not a multiple of {world.world_size} ranks x "
+            f"num_accumulation_steps={num_accumulation_steps}"
+        )
+    size = batch_size // parts
+    while True:
+        for turn in range(num_accumulation_steps):
+            first = start + (turn * world.world_size + world.rank) * size
+            yield range(first, first + size)
+        start += batch_size

@@ -1,0 +1,101 @@
+"""From prompts and noise to pixels: one batch.
+
+Shape legend: B batch, C channels, H W height width; lower case: latents.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.core.noise import sample_noise
+from pipeline.generate.conf import Precision, SamplerConfig
+from pipeline.generate.schedulers import build_scheduler
+from pipeline.models.protocol import Conditioning, LoadedModel
+
+DTYPES = {Precision.bf16: torch.bfloat16, Precision.fp16: torch.float16}
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+@torch.inference_mode()
+def sample_pixels(
+    model: LoadedModel,
+    *,
+    prompts: Sequence[str],
+    indices: Sequence[int],
+    run_seed: int,
+    sampler: SamplerConfig,
+    device: str,
+    precision: Precision,
+    conditioning: Conditioning | None = None,
+) -> Pixels:
+    """Draw one image a prompt.
+
+    Deterministic given all arguments on one kind of hardware; an image's first noise depends on
+    ``run_seed`` and its index alone.
+
+    Args:
+        model: Base model, adapters applied.
+        prompts: One an image.
+        indices: Global index of each image.
+        run_seed: Seed of the run.
+        sampler: Scheduler, steps, guidance.
+        device: ``cpu`` or ``cuda:<index>``.
+        precision: Arithmetic of the network calls; the sampler's own sums stay fp32.
+        conditioning: As ``encode_guided`` returned it, when already encoded.
+
+    Returns:
+        Bytes (B, H, W, C): straight-alpha RGBA with hard alpha, or RGB.
+    """
+    scheduler = build_scheduler(model.pipeline.scheduler, sampler, device=device)
+    noise_BCHW = sample_noise(run_seed, "noise", indices, shape=model.latent_shape).to(device)
+    x_BCHW = noise_BCHW * scheduler.init_noise_sigma
+    guided = sampler.guidance_scale > 1
+    if conditioning is None:
+        conditioning = encode_guided(model, prompts, guided=guided)
+    kind = device.split(":", maxsplit=1)[0]
+    with torch.autocast(kind, dtype=DTYPES.get(precision), enabled=precision in DTYPES):
+        for timestep in scheduler.timesteps:
+            scaled_BCHW = scheduler.scale_model_input(x_BCHW, timestep)
+            if guided:
+                scaled_BCHW = torch.cat([scaled_BCHW, scaled_BCHW])
+            timesteps_B = timestep.expand(len(scaled_BCHW))
+            answer_BCHW = model.family.predict(
+                model.pipeline.unet, scaled_BCHW, timesteps_B, conditioning
+            ).float()
+            if guided:
+                with_text, without = answer_BCHW.chunk(2)
+                answer_BCHW = without + sampler.guidance_scale * (with_text - without)
+            x_BCHW = scheduler.step(answer_BCHW, timestep, x_BCHW).prev_sample
+        pixels_BCHW = model.family.decode_latents(model.pipeline, x_BCHW).float()
+    return to_bytes(pixels_BCHW)
+
+
+def encode_guided(model: LoadedModel, prompts: Sequence[str], *, guided: bool) -> Conditioning:
+    """Encode prompts, each distinct one once; with guidance, the unconditional follows in a row."""
+    captions = [*prompts, *([""] * len(prompts) if guided else [])]
+    distinct = list(dict.fromkeys(captions))
+    encoded = model.family.encode_text(model.pipeline, distinct)
+    rows = torch.tensor([distinct.index(caption) for caption in captions])
+    return {name: tensor[rows.to(tensor.device)] for name, tensor in encoded.items()}
+
+
+def to_bytes(pixels_BCHW: Tensor) -> Pixels:
+    """Turn [-1, 1] into bytes; premultiplied RGBA becomes straight with hard alpha.
+
+    Pixel art has no half-transparent edge: alpha below one half is transparent and its colour is
+    zeroed, the rest is opaque. Premultiplied colour is divided by the alpha the model gave.
+    """
+    pixels_BCHW = pixels_BCHW.clamp(-1, 1).cpu()
+    if pixels_BCHW.shape[1] == 4:
+        alpha_B1HW = (pixels_BCHW[:, 3:] + 1) / 2
+        visible_B1HW = alpha_B1HW >= 0.5
+        colour_BCHW = (pixels_BCHW[:, :3] / alpha_B1HW.clamp(min=0.5)).clamp(-1, 1)
+        opaque = torch.ones_like(alpha_B1HW)
+        pixels_BCHW = torch.where(visible_B1HW, torch.cat([colour_BCHW, opaque], dim=1), -1.0)
+    bytes_BCHW = ((pixels_BCHW + 1) * 127.5).round().to(torch.uint8)
+    array: Pixels = bytes_BCHW.permute(0, 2, 3, 1).contiguous().numpy()
+    return array
