@@ -1,0 +1,144 @@
+"""From a position in the run's stream to a batch of tensors: order is ours, pixels are DALI's."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from pipeline.core.errors import InputError
+from pipeline.core.world import World
+from pipeline.data.batch import Batch
+from pipeline.data.conf import Background, DataConfig
+from pipeline.data.dataset import Split
+from pipeline.data.order import Draw, Order, micro_batches
+
+
+class Loader:
+    """Batches of one split.
+
+    Args:
+        split: Images and captions.
+        cfg: How they become tensors.
+        flip_ok: Whether the data set allows mirroring.
+        run_seed: Decides order, flips, backgrounds and caption dropout.
+        device: ``cpu`` or ``cuda:<index>``.
+        num_threads: CPU threads DALI may use.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        cfg: DataConfig,
+        *,
+        flip_ok: bool,
+        run_seed: int,
+        device: str,
+        num_threads: int,
+    ) -> None:
+        if not len(split):
+            raise InputError("data.path: the split holds no images")
+        self.split = split
+        self.cfg = cfg
+        self.device = device
+        self.num_threads = num_threads
+        self.order = Order(len(split), cfg, flip_ok=flip_ok, run_seed=run_seed)
+        first = _decode(split.png_bytes(0))
+        self.size_px = first.shape[0]
+        fits = first.nbytes * len(split) <= cfg.cache_gib * 2**30
+        self._decoded = (
+            np.stack([_decode(split.png_bytes(i)) for i in range(len(split))]) if fits else None
+        )
+        self._fixed: dict[int, tuple[Any, deque[list[Draw]]]] = {}
+
+    def stream(
+        self, start: int, *, batch_size: int, num_accumulation_steps: int, world: World
+    ) -> Iterator[Batch]:
+        """Yield this rank's micro-batches from position ``start`` on, for ever."""
+        spans = micro_batches(
+            start,
+            batch_size=batch_size,
+            num_accumulation_steps=num_accumulation_steps,
+            world=world,
+        )
+        size = batch_size // (world.world_size * num_accumulation_steps)
+        waiting: deque[list[Draw]] = deque()
+
+        def source() -> tuple[Any, Any, Any]:
+            draws = [self.order.draw(index) for index in next(spans)]
+            waiting.append(draws)
+            return self._arrays(draws)
+
+        pipeline = self._pipeline(source, size)
+        while True:
+            (out,) = pipeline.run()
+            yield self._batch(waiting.popleft(), out)
+
+    def fixed(self, sample_ids: Sequence[int]) -> Batch:
+        """Return given images as they are: no flip, no dropout, a neutral background."""
+        draws = [Draw(i, i, False, True, (128, 128, 128)) for i in sample_ids]
+        if len(draws) not in self._fixed:
+            queue: deque[list[Draw]] = deque()
+            pipeline = self._pipeline(lambda: self._arrays(queue[0]), len(draws), prefetch=False)
+            self._fixed[len(draws)] = (pipeline, queue)
+        pipeline, queue = self._fixed[len(draws)]
+        queue.clear()
+        queue.append(draws)
+        (out,) = pipeline.run()
+        return self._batch(draws, out)
+
+    def _pipeline(self, source: Any, size: int, *, prefetch: bool = True) -> Any:
+        try:
+            from pipeline.data.dali import build_pipeline
+        except ImportError as error:
+            raise InputError(
+                f"DALI cannot be imported ({error}); install it with "
+                "`pip install nvidia-dali-cuda130` (or -cuda120 for CUDA 12)"
+            ) from None
+        return build_pipeline(
+            source,
+            batch_size=size,
+            size_px=self.size_px,
+            pixel_scale=self.cfg.pixel_scale,
+            background=self.cfg.background,
+            is_decoded=self._decoded is not None,
+            device=self.device,
+            num_threads=self.num_threads,
+            prefetch=prefetch,
+        )
+
+    def _arrays(self, draws: list[Draw]) -> tuple[Any, Any, Any]:
+        ids = [draw.sample_id for draw in draws]
+        if self._decoded is not None:
+            images: Any = self._decoded[ids]
+        else:
+            images = [np.frombuffer(self.split.png_bytes(i), dtype=np.uint8) for i in ids]
+        flips = np.array([draw.is_flipped for draw in draws], dtype=np.int32)
+        if self.cfg.background is Background.random:
+            colours = np.array([d.background_rgb for d in draws], dtype=np.float32)
+        else:
+            colours = np.tile(np.array(self.cfg.background_rgb, dtype=np.float32), (len(draws), 1))
+        return images, flips, colours
+
+    def _batch(self, draws: list[Draw], out: Any) -> Batch:
+        # DALI uses its buffers again: the batch gets its own memory.
+        pixels_BCHW: Tensor = torch.from_dlpack(out.as_tensor()).clone()
+        trigger = self.cfg.trigger
+        captions = self.split.captions
+        return Batch(
+            pixels_BCHW=pixels_BCHW,
+            captions=[
+                " ".join(filter(None, (trigger, captions[d.sample_id]))) if d.has_caption else ""
+                for d in draws
+            ],
+            indices=[draw.index for draw in draws],
+            sample_ids=[draw.sample_id for draw in draws],
+        )
+
+
+def _decode(png: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.asarray(Image.open(BytesIO(png)).convert("RGBA"))
