@@ -1,0 +1,76 @@
+"""A folder of PNGs, each with a caption beside it or in its name."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline.core.errors import InputError
+from pipeline.data.captions import caption_of, group_of
+from pipeline.data.conf import SourceConfig
+from pipeline.data.sources.art import Art, Found, Rejected, Unusable, read_pixels
+
+SUFFIXES = (".png",)
+
+
+def read_folder(cfg: SourceConfig, *, max_px: int) -> Found:
+    """Yield every PNG below ``cfg.path`` in name order.
+
+    The caption is the text of ``<name>.txt``, or ``caption`` of ``<name>.json`` (which may also
+    give ``licence``, ``attribution`` and ``group``), or the file name in words.
+
+    Raises:
+        InputError: ``cfg.path`` is not a folder.
+    """
+    root = require_folder(cfg.path)
+    for file in walk(root):
+        name = file.relative_to(root).as_posix()
+        try:
+            told = _sidecar(file)
+            yield Art(
+                name=name,
+                pixels=read_pixels(file, max_px=max_px),
+                caption=str(told.get("caption") or caption_of(file.stem)),
+                licence=str(told.get("licence") or cfg.licence),
+                attribution=str(told.get("attribution") or cfg.attribution),
+                source=root.name,
+                group=str(told.get("group") or group_of(Path(name).parent.as_posix(), file.stem)),
+            )
+        except Unusable as error:
+            yield Rejected(name=name, reason=str(error))
+
+
+def require_folder(path: Path | None) -> Path:
+    """Return ``path`` when it is a folder that can be listed."""
+    if path is None:
+        raise InputError("source.path: not given; it names the folder of images")
+    if not path.is_dir():
+        raise InputError(f"source.path: {path} is not a folder")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise InputError(f"source.path: {path} cannot be read")
+    return path
+
+
+def walk(root: Path) -> Iterator[Path]:
+    """Yield images below ``root`` in name order, links to files included, loops not followed."""
+    for folder, subfolders, files in os.walk(root, followlinks=False):
+        subfolders.sort()
+        for name in sorted(files):
+            if name.lower().endswith(SUFFIXES) and not name.startswith("._"):
+                yield Path(folder, name)
+
+
+def _sidecar(file: Path) -> dict[str, Any]:
+    text, record = file.with_suffix(".txt"), file.with_suffix(".json")
+    try:
+        if record.is_file():
+            told = json.loads(record.read_text(encoding="utf-8"))
+            if not isinstance(told, dict):
+                raise Unusable(f"{record.name}: expected an object, found {type(told).__name__}")
+            return told
+        if text.is_file():
+            return {"caption": " ".join(text.read_text(encoding="utf-8").split())}
+    except (OSError, ValueError) as error:
+        raise Unusable(f"{record.name if record.is_file() else text.name}: {error}") from None
+    return {}
