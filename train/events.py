@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pipeline.core.checkpoint import Checkpoint, Checkpoints
 from pipeline.core.errors import InputError
@@ -121,7 +122,7 @@ class RunEvents:
         gathered = trainer.accelerator.gather(window[None])
         if not self.world.is_main:
             return
-        tensors = {
+        tensors: dict[str, Mapping[str, Tensor]] = {
             "weights": dict(trainer.named),
             "optimizer": optimizer_tensors(trainer.optimizer.optimizer, trainer.named),
             "window": {"loss": gathered},

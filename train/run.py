@@ -4,8 +4,6 @@ import logging
 from collections.abc import Callable
 
 import torch
-from pipeline.data.dataset import Dataset
-from pipeline.data.loader import Loader
 
 from pipeline.core.checkpoint import Checkpoint, Checkpoints
 from pipeline.core.errors import InputError
@@ -15,6 +13,8 @@ from pipeline.core.rundir import RunDir
 from pipeline.core.seeds import derive_seed
 from pipeline.core.timing import Stopwatch
 from pipeline.core.world import World
+from pipeline.data.dataset import Dataset
+from pipeline.data.loader import Loader
 from pipeline.models import lora
 from pipeline.models.lora_files import save_lora
 from pipeline.models.protocol import LoadedModel

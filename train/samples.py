@@ -11,13 +11,13 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from pipeline.core.sheet import contact_sheet
-from pipeline.generate.sample import sample_pixels
 from torch import Tensor, nn
 
 from pipeline.core.files import write_atomic
+from pipeline.core.sheet import contact_sheet
 from pipeline.core.world import World
 from pipeline.generate.conf import Precision, SamplerConfig
+from pipeline.generate.sample import sample_pixels
 from pipeline.models.protocol import LoadedModel
 
 STREAM_SEED = 0

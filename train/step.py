@@ -34,6 +34,7 @@ class Objective(nn.Module):
             if name != "unet"
             for p in m.parameters()
         )
+        self.alphas_cumprod: Tensor
         self.register_buffer("alphas_cumprod", model.alphas_cumprod.clone(), persistent=False)
 
     def forward(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.utils.dlpack
 from PIL import Image
 from torch import Tensor
 
@@ -126,7 +127,7 @@ class Loader:
 
     def _batch(self, draws: list[Draw], out: Any) -> Batch:
         # DALI uses its buffers again: the batch gets its own memory.
-        pixels_BCHW: Tensor = torch.from_dlpack(out.as_tensor()).clone()
+        pixels_BCHW: Tensor = torch.utils.dlpack.from_dlpack(out.as_tensor()).clone()
         trigger = self.cfg.trigger
         captions = self.split.captions
         return Batch(

@@ -65,7 +65,7 @@ class LoadedModel:
     """sha256 over names and bytes of all base weights: the model's identity in a checkpoint."""
 
     @property
-    def modules(self) -> dict[str, nn.Module]:
+    def modules(self) -> dict[str, Any]:
         """The modules that may be trained, by their name in the pipeline, UNet first."""
         names = ("unet", "text_encoder", "text_encoder_2")
         found = {name: getattr(self.pipeline, name, None) for name in names}

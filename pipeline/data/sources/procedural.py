@@ -57,7 +57,7 @@ def _opaque(size: int, colour: Rgb) -> Pixels:
     return pixels
 
 
-def _put(pixels: Pixels, mask: np.ndarray, colour: Rgb) -> None:  # type: ignore[type-arg]
+def _put(pixels: Pixels, mask: np.ndarray, colour: Rgb) -> None:
     pixels[mask] = (*colour, 255)
 
 
@@ -139,7 +139,7 @@ def _gem(size: int, colour: Rgb, rng: Rng) -> Pixels:
     return pixels
 
 
-def _grown(mask: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _grown(mask: np.ndarray) -> np.ndarray:
     grown = mask.copy()
     for axis in (0, 1):
         for shift in (-1, 1):

@@ -1,0 +1,164 @@
+"""Prompts x seeds to PNG files, each exactly once, the same bytes on any number of ranks.
+
+images/000000123.png      appears whole; then its record appears in the manifest
+manifest-<rank>.jsonl     one record an image this rank put in place
+contact_sheet.png         once every image is there
+"""
+
+import logging
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from pipeline.core.files import sha256_bytes, sha256_file, write_atomic
+from pipeline.core.manifest import ManifestWriter, read_manifest
+from pipeline.core.outcome import Outcome
+from pipeline.core.rundir import RunDir
+from pipeline.core.sheet import contact_sheet
+from pipeline.core.timing import Stopwatch
+from pipeline.core.world import World
+from pipeline.generate.conf import GenerateConfig
+from pipeline.generate.png import encode
+from pipeline.generate.prompts import Item, build_work, cut_batches
+from pipeline.generate.sample import Pixels, sample_pixels
+from pipeline.models import lora
+from pipeline.models.protocol import LoadedModel
+from pipeline.models.registry import load_model
+
+log = logging.getLogger(__name__)
+
+SHEET_IMAGES = 256
+REPORT_S = 5.0
+
+
+def generate(
+    cfg: GenerateConfig, *, world: World, run_dir: RunDir, should_stop: Callable[[], bool]
+) -> Outcome:
+    """Make every image that is not there yet and belongs to this rank.
+
+    Whole batches are dealt to ranks. A batch with a missing image is computed whole, because its
+    make-up is part of what makes the bytes; only what is missing is written.
+
+    Raises:
+        InputError: Model, adapter or prompts are not usable.
+    """
+    work = build_work(cfg)
+    model = load_model(cfg.model, device=world.device)
+    loras = lora.apply(model, cfg.loras)
+    common = _common(cfg, model, loras)
+    done = finished_images(run_dir)
+    batches = cut_batches(work, cfg.batch_size)
+    mine = [batches[i] for i in world.deal(len(batches))]
+    missing = [batch for batch in mine if any(item.index not in done for item in batch)]
+    log.info("%d images, %d of this rank's %d batches to do", len(work), len(missing), len(mine))
+    manifest = ManifestWriter(run_dir.manifest(world.rank))
+    watch, model_watch, lap = Stopwatch(), Stopwatch(), Stopwatch()
+    model_s, made = 0.0, 0
+    for position, batch in enumerate(missing):
+        if should_stop():
+            manifest.close()
+            return Outcome(finished=False, figures={"num_images_this_attempt": made})
+        model_watch.lap_s()
+        images = _draw(cfg, model, batch, world=world)
+        model_s += model_watch.lap_s()
+        for item, pixels in zip(batch, images, strict=True):
+            if item.index not in done:
+                manifest.append(_place(run_dir, item, pixels, common))
+                made += 1
+        if lap.elapsed_s() > REPORT_S or position + 1 == len(missing):
+            lap.lap_s()
+            log.info(
+                "%d of %d batches, %.1f img/s", position + 1, len(missing), made / watch.elapsed_s()
+            )
+    manifest.close()
+    _write_sheet(cfg, run_dir, num_images=len(work))
+    figures: dict[str, float | int | str] = {
+        "num_images": len(work),
+        "num_images_this_attempt": made,
+        "rate_img_per_s": round(made / max(watch.elapsed_s(), 1e-9), 2),
+        "model_time_s": round(model_s, 3),
+    }
+    return Outcome(finished=True, figures=figures)
+
+
+def finished_images(run_dir: RunDir) -> set[int]:
+    """Return the indices whose record and file are both there and fit each other."""
+    done = set()
+    for path in sorted(run_dir.path.glob("manifest-*.jsonl")):
+        for record in read_manifest(path):
+            file = run_dir.images / record["file"]
+            if file.is_file() and sha256_file(file) == record["sha256"]:
+                done.add(int(record["index"]))
+    return done
+
+
+def reduce_scale(images: Pixels, scale: int) -> Pixels:
+    """Reduce by an integer, nearest neighbour: the pixel in the middle of each cell is kept."""
+    middle = scale // 2
+    reduced: Pixels = images[:, middle::scale, middle::scale]
+    return reduced
+
+
+def _draw(cfg: GenerateConfig, model: LoadedModel, batch: list[Item], *, world: World) -> Pixels:
+    images = sample_pixels(
+        model,
+        prompts=[item.prompt for item in batch],
+        indices=[item.index for item in batch],
+        run_seed=cfg.seed,
+        sampler=cfg.sampler,
+        device=world.device,
+        precision=cfg.precision,
+    )
+    return reduce_scale(images, cfg.pixel_scale)
+
+
+def _common(
+    cfg: GenerateConfig, model: LoadedModel, loras: list[dict[str, str | float]]
+) -> dict[str, Any]:
+    return {
+        "format": "dgx-pixels-image/1",
+        "model": {"family": model.family_name.value, "sha256": model.digest},
+        "loras": loras,
+        "sampler": cfg.sampler.name.value,
+        "num_steps": cfg.sampler.num_steps,
+        "guidance_scale": cfg.sampler.guidance_scale,
+        "run_seed": cfg.seed,
+        "batch_size": cfg.batch_size,
+        "pixel_scale": cfg.pixel_scale,
+        "precision": cfg.precision.value,
+    }
+
+
+def _place(run_dir: RunDir, item: Item, pixels: Pixels, common: dict[str, Any]) -> dict[str, Any]:
+    height, width = pixels.shape[:2]
+    told = common | {
+        "index": item.index,
+        "prompt": item.prompt,
+        "seed_number": item.seed_number,
+        "width_px": width,
+        "height_px": height,
+    }
+    data = encode(pixels, told)
+    name = f"{item.index:09d}.png"
+    write_atomic(run_dir.images / name, data)
+    return told | {"file": name, "sha256": sha256_bytes(data)}
+
+
+def _write_sheet(cfg: GenerateConfig, run_dir: RunDir, *, num_images: int) -> None:
+    """Write the contact sheet if all images are there; the last rank to end finds them."""
+    files = [run_dir.images / f"{index:09d}.png" for index in range(min(num_images, SHEET_IMAGES))]
+    if not all(file.is_file() for file in files):
+        return
+    buffer = BytesIO()
+    images = [_open(file) for file in files]
+    contact_sheet(images, columns=cfg.sheet_columns).save(buffer, format="PNG")
+    write_atomic(run_dir.path / "contact_sheet.png", buffer.getvalue())
+    log.info("contact sheet: %s", run_dir.path / "contact_sheet.png")
+
+
+def _open(file: Path) -> Image.Image:
+    with Image.open(file) as image:
+        return image.copy()
