@@ -94,6 +94,7 @@ class TrackerConfig:
     entity: str | None = None
     """W&B entity; none takes the account's default."""
     tags: list[str] = field(default_factory=list)
+    """W&B tags."""
 
 
 @dataclass(kw_only=True)  # no slots: mixed into each root beside a class that has them

@@ -1,0 +1,150 @@
+"""Hydra composes, OmegaConf checks, and what comes out is a dataclass. The only user of both.
+
+Every mistake a user can make here ends as one ``InputError`` that names the key.
+"""
+
+import dataclasses
+import difflib
+import itertools
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
+
+from pipeline.core.errors import InputError
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+T = TypeVar("T")
+
+
+def compose_config(job: str, schema: type[T], overrides: Sequence[str]) -> T:
+    """Compose ``configs/<job>.yaml`` with overrides into ``schema``, running every check.
+
+    Raises:
+        InputError: A key, a value, a choice or a file is wrong; one line that names it.
+    """
+    ConfigStore.instance().store(name=f"{job}_schema", node=schema)
+    try:
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            raw = compose(job, overrides=list(overrides))
+        loaded = OmegaConf.to_object(raw)
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+        raise InputError(_explain(error, schema)) from None
+    assert isinstance(loaded, schema)
+    return loaded
+
+
+def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
+    """Expand ``lora.rank=4,16`` into one list of overrides a point, the last key fastest.
+
+    Raises:
+        InputError: An override cannot be parsed.
+    """
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise InputError(str(error).splitlines()[0]) from None
+    axes = [
+        [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
+        if o.is_sweep_override()
+        else [o.input_line or ""]
+        for o in parsed
+    ]
+    return [list(point) for point in itertools.product(*axes)]
+
+
+def freeze(config: Any, *, base: Path) -> str:
+    """Return a config as YAML with every path absolute against ``base``."""
+    return yaml.safe_dump(_plain(config, base), sort_keys=False, allow_unicode=True)
+
+
+def thaw(schema: type[T], text: str) -> T:
+    """Turn a frozen config back into ``schema``.
+
+    Raises:
+        InputError: It does not fit the schema.
+    """
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(text))
+        loaded = OmegaConf.to_object(merged)
+    except (OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+        raise InputError(f"config.yaml: {_explain(error, schema)}") from None
+    assert isinstance(loaded, schema)
+    return loaded
+
+
+def choices(group: str) -> list[str]:
+    """Return the names a config group offers."""
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
+def known_keys(schema: type[Any], prefix: str = "") -> list[str]:
+    """Return the dotted keys of a schema, nested ones included."""
+    keys = []
+    for name, annotation in _annotations(schema).items():
+        keys.append(prefix + name)
+        if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
+            keys += known_keys(annotation, f"{prefix}{name}.")
+    return keys
+
+
+def _annotations(schema: type[Any]) -> dict[str, Any]:
+    return {field.name: field.type for field in dataclasses.fields(schema)}
+
+
+def _plain(value: Any, base: Path) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {field.name: _plain(getattr(value, field.name), base) for field in fields}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str((base / value).absolute())
+    if isinstance(value, list):
+        return [_plain(item, base) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item, base) for key, item in value.items()}
+    return value
+
+
+def _explain(error: BaseException, schema: type[Any]) -> str:
+    """Turn a library's exception into one line that names the key."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(cause)
+    for link in reversed(chain):
+        if isinstance(link, yaml.YAMLError):
+            return f"bad YAML: {' '.join(str(link).split())}"
+    for link in chain:
+        if isinstance(link, MissingMandatoryValue):
+            return f"{getattr(link, 'full_key', None) or 'a key'}: required and not given; set it"
+        key = getattr(link, "full_key", None)
+        if isinstance(link, (ConfigKeyError, ConfigAttributeError)) and key:
+            return _unknown_key(str(key), schema)
+        if isinstance(link, OmegaConfBaseException) and key:
+            return f"{key}: {str(link).splitlines()[0]}"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and "Available options" in str(error):
+        options = [line for line in lines[2:] if not line.startswith(("Config search", "provider"))]
+        return f"{lines[0].rstrip('.')}; allowed: {', '.join(options)}"
+    return lines[0] if lines else type(error).__name__
+
+
+def _unknown_key(key: str, schema: type[Any]) -> str:
+    near = difflib.get_close_matches(key, known_keys(schema), n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "--help lists all keys"
+    return f"{key}: unknown key; {hint}"

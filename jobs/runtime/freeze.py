@@ -1,0 +1,124 @@
+"""Freeze a submission: what runs later is what was asked for now.
+
+runs/<job>/<name>/<run_id>/config.yaml  code/  code.json
+"""
+
+import dataclasses
+import datetime
+import secrets
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from jobs.conf import JobConfig
+from jobs.runtime.config import freeze, thaw
+from pipeline.core.errors import InputError
+from pipeline.core.files import read_json, sha256_bytes, sha256_file, write_atomic, write_json
+from pipeline.core.rundir import RunDir
+
+ROOT = Path(__file__).parents[2]
+CODE = ("jobs", "pipeline", "train", "bench", "repro", "configs")
+FREE_KEYS = ("cluster", "tracker", "wait", "run_id", "runs_dir")
+"""What a resumed run may change: where it runs, never what it makes."""
+
+
+def freeze_run(job: str, config: JobConfig) -> RunDir:
+    """Make a run folder for a config, or find the one that ``run_id`` names.
+
+    Raises:
+        InputError: The run exists with other settings, or the folder cannot be written.
+    """
+    run_id = config.run_id or new_run_id(config.name)
+    run_dir = RunDir((Path(config.runs_dir) / job / config.name / run_id).absolute())
+    config = dataclasses.replace(config, run_id=run_id)
+    text = freeze(config, base=Path.cwd())
+    try:
+        if run_dir.config.exists():
+            _check_same(run_dir, type(config), text)
+        else:
+            _copy_code(run_dir)
+        write_atomic(run_dir.config, text.encode())
+        write_json(run_dir.code_json, _origin() | {"config_sha256": sha256_bytes(text.encode())})
+    except OSError as error:
+        raise InputError(f"runs_dir: {run_dir.path} cannot be written ({error})") from error
+    return run_dir
+
+
+def load_frozen(run_dir: RunDir, schema: type[Any]) -> Any:
+    """Read a run's config and check that nobody touched it since it was submitted.
+
+    Raises:
+        InputError: It is missing, was edited, or does not fit the schema.
+    """
+    expected = read_json(run_dir.code_json)["config_sha256"]
+    if not run_dir.config.is_file():
+        raise InputError(f"{run_dir.config}: no such file; is this a run folder?")
+    if sha256_file(run_dir.config) != expected:
+        raise InputError(
+            f"{run_dir.config}: edited after it was frozen (sha256 is not {expected[:12]}...); "
+            "start a new run instead"
+        )
+    return thaw(schema, run_dir.config.read_text(encoding="utf-8"))
+
+
+def new_run_id(name: str) -> str:
+    """Return a new id: name, date, six random hex digits."""
+    today = datetime.datetime.now(tz=datetime.UTC)
+    return f"{name}-{today:%Y%m%d}-{secrets.token_hex(3)}"
+
+
+def _check_same(run_dir: RunDir, schema: type[Any], text: str) -> None:
+    old = thaw(schema, run_dir.config.read_text(encoding="utf-8"))
+    new = thaw(schema, text)
+    for key, was, now in _differences(dataclasses.asdict(old), dataclasses.asdict(new), ""):
+        if key.split(".")[0] not in FREE_KEYS:
+            raise InputError(
+                f"{key}: the run {run_dir.path.name} was started with {was}, now it is {now}; "
+                "restore it or leave run_id out"
+            )
+
+
+def _differences(
+    old: dict[str, Any], new: dict[str, Any], prefix: str
+) -> list[tuple[str, Any, Any]]:
+    found: list[tuple[str, Any, Any]] = []
+    for key, was in old.items():
+        now = new[key]
+        if isinstance(was, dict) and isinstance(now, dict) and was.keys() == now.keys():
+            found += _differences(was, now, f"{prefix}{key}.")
+        elif was != now:
+            found.append((prefix + key, getattr(was, "value", was), getattr(now, "value", now)))
+    return found
+
+
+def _copy_code(run_dir: RunDir) -> None:
+    """Copy what the job runs from, as it stands in the working tree, without caches."""
+    run_dir.path.mkdir(parents=True, exist_ok=True)
+    scratch = run_dir.path / ".code"
+    shutil.rmtree(scratch, ignore_errors=True)
+    ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
+    for name in CODE:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, scratch / name, ignore=ignore)
+    scratch.replace(run_dir.code)
+
+
+def _origin() -> dict[str, Any]:
+    lock = ROOT / "requirements.lock"
+    diff = _git("diff", "HEAD")
+    return {
+        "commit": (_git("rev-parse", "HEAD") or "").strip() or None,
+        "diff_sha256": sha256_bytes(diff.encode()) if diff else None,
+        "lock_sha256": sha256_file(lock) if lock.is_file() else None,
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return None
+    return done.stdout if done.returncode == 0 else None

@@ -1,0 +1,76 @@
+"""``run.json``: what happened, attempt by attempt. Written by the main rank, atomically."""
+
+import datetime
+import time
+from typing import Any
+
+from pipeline.core.files import read_json, write_json
+from pipeline.core.outcome import Outcome
+from pipeline.core.rundir import RunDir
+
+FORMAT = "dgx-pixels-run/1"
+FINISHED = "finished"
+
+
+class RunRecord:
+    """The record of one run, with a new attempt begun."""
+
+    def __init__(
+        self, run_dir: RunDir, *, job: str, job_id: str, num_ranks: int, num_gpus: int
+    ) -> None:
+        self.run_dir = run_dir
+        self.num_gpus = num_gpus
+        self._started_s = time.monotonic()
+        self.value: dict[str, Any] = {
+            "format": FORMAT,
+            "job": job,
+            "run_id": run_dir.path.name,
+            "status": "",
+            "figures": {},
+            "gpu_hours": 0.0,
+            "attempts": [],
+        }
+        if run_dir.run_json.exists():
+            self.value |= read_json(run_dir.run_json)
+        self.value["status"] = "running"
+        self.value["attempts"].append(
+            {
+                "job_id": job_id,
+                "num_ranks": num_ranks,
+                "started": _now(),
+                "ended": None,
+                "reason": "",
+            }
+        )
+        self.write()
+
+    @property
+    def num_attempts(self) -> int:
+        """Attempts so far, this one included."""
+        return len(self.value["attempts"])
+
+    def last_positions(self) -> list[int]:
+        """Return where the earlier attempts ended, in the job's own unit; -1 when unknown."""
+        return [int(a.get("position", -1)) for a in self.value["attempts"][:-1]]
+
+    def end(self, status: str, *, reason: str, outcome: Outcome | None) -> None:
+        """Close the attempt."""
+        elapsed_s = time.monotonic() - self._started_s
+        attempt = self.value["attempts"][-1]
+        attempt |= {"ended": _now(), "elapsed_s": round(elapsed_s, 1), "reason": reason}
+        if outcome is not None:
+            attempt["position"] = outcome.figures.get("num_images", -1)
+            self.value["figures"] = dict(outcome.figures)
+        self.value["status"] = status
+        self.value["gpu_hours"] = round(
+            self.value["gpu_hours"] + elapsed_s * self.num_gpus / 3600, 4
+        )
+        self.write()
+
+    def write(self) -> None:
+        """Write the file."""
+        write_json(self.run_dir.run_json, self.value)
+
+
+def _now() -> str:
+    return datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,37 @@
+"""Asking the scheduler to run a job again."""
+
+import os
+import subprocess
+import sys
+
+from pipeline.core.errors import InputError
+from pipeline.core.rundir import RunDir
+
+LOCAL_REQUEUE_CODE = 144
+"""The exit status on which submitit's local controller starts all ranks again."""
+
+
+def requeue(job_id: str, run_dir: RunDir) -> None:
+    """Requeue this very job; every rank calls it, the first one acts. Does not return.
+
+    Slurm ends the job's step when it accepts; the ranks are done and only leave.
+
+    Raises:
+        InputError: Slurm refused.
+    """
+    executor = os.environ.get("SUBMITIT_EXECUTOR")
+    if executor == "local":
+        sys.stderr.flush()
+        os._exit(LOCAL_REQUEUE_CODE)
+    if executor == "slurm" and os.environ.get("SLURM_PROCID") == "0":
+        done = subprocess.run(
+            ["scontrol", "requeue", job_id], capture_output=True, text=True, check=False
+        )
+        # Preempted without grace, Slurm requeues by itself and says that the job is pending.
+        if done.returncode and "pending" not in done.stderr.lower():
+            raise InputError(
+                f"requeue: scontrol refused ({done.stderr.strip()}); go on with "
+                f"`python -m jobs.resubmit {run_dir.path}`"
+            )
+    sys.stderr.flush()
+    os._exit(0)

@@ -1,0 +1,139 @@
+"""Where figures go: ``metrics.jsonl`` always, W&B as a mirror."""
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jobs.conf import TrackerConfig, WandbMode
+from pipeline.core.files import write_atomic
+from pipeline.core.metrics import NullTracker, Tracker
+from pipeline.core.rundir import RunDir
+
+log = logging.getLogger(__name__)
+
+FLUSH_S = 1.0
+"""Seconds between flushes of W&B's file; its own default of 15 loses a killed run's last rows."""
+
+
+class JsonlTracker:
+    """One JSON object a line, in the order of positions."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def log(self, num_images: int, metrics: Mapping[str, float]) -> None:
+        """Append a row."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"num_images": num_images, **metrics}) + "\n")
+
+    def log_image(self, num_images: int, name: str, path: Path) -> None:
+        """Do nothing: the picture stands on disk already."""
+
+    def rewind(self, num_images: int) -> None:
+        """Drop rows after ``num_images``, and a torn last line."""
+        if not self.path.exists():
+            return
+        kept = [line for line in _whole_lines(self.path) if _position(line) <= num_images]
+        write_atomic(self.path, "".join(line + "\n" for line in kept).encode())
+
+
+class WandbTracker:
+    """A mirror on W&B under the run's own id, so that a requeued job goes on with its run."""
+
+    def __init__(self, cfg: TrackerConfig, run_dir: RunDir, config: Mapping[str, Any]) -> None:
+        import wandb
+
+        folder = run_dir.path / "wandb"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.run = wandb.init(
+            project=cfg.project,
+            entity=cfg.entity,
+            id=run_dir.path.name,
+            name=run_dir.path.name,
+            tags=cfg.tags,
+            dir=str(run_dir.path),
+            mode=cfg.wandb.value,
+            config=dict(config),
+            resume="allow" if cfg.wandb is WandbMode.online else None,
+            settings=wandb.Settings(
+                x_transaction_log_flush_interval=FLUSH_S, console="off", silent=True
+            ),
+        )
+        self.run.define_metric("num_images")
+        self.run.define_metric("*", step_metric="num_images")
+
+    def log(self, num_images: int, metrics: Mapping[str, float]) -> None:
+        """Log a row against ``num_images``."""
+        self.run.log({"num_images": num_images, **metrics})
+
+    def log_image(self, num_images: int, name: str, path: Path) -> None:
+        """Log a picture."""
+        import wandb
+
+        self.run.log({"num_images": num_images, name: wandb.Image(str(path))})
+
+    def rewind(self, num_images: int) -> None:
+        """Do nothing: W&B keeps what it was told; ``num_images`` tells which row is later."""
+
+    def finish(self, artifacts: Iterable[Path], *, succeeded: bool) -> None:
+        """Upload files as one artifact and end the run."""
+        import wandb
+
+        files = [path for path in artifacts if path.is_file()]
+        if files:
+            artifact = wandb.Artifact(f"lora-{self.run.id}", type="lora")
+            for path in files:
+                artifact.add_file(str(path))
+            self.run.log_artifact(artifact)
+        self.run.finish(exit_code=0 if succeeded else 1)
+
+
+class Trackers:
+    """Tells every tracker."""
+
+    def __init__(self, *trackers: Tracker) -> None:
+        self.trackers = trackers
+
+    def log(self, num_images: int, metrics: Mapping[str, float]) -> None:
+        """Record figures."""
+        for tracker in self.trackers:
+            tracker.log(num_images, metrics)
+
+    def log_image(self, num_images: int, name: str, path: Path) -> None:
+        """Record a picture."""
+        for tracker in self.trackers:
+            tracker.log_image(num_images, name, path)
+
+    def rewind(self, num_images: int) -> None:
+        """Drop what comes after ``num_images``."""
+        for tracker in self.trackers:
+            tracker.rewind(num_images)
+
+    def finish(self, artifacts: Iterable[Path], *, succeeded: bool) -> None:
+        """End those that have an end."""
+        for tracker in self.trackers:
+            if isinstance(tracker, WandbTracker):
+                tracker.finish(artifacts, succeeded=succeeded)
+
+
+def build_trackers(
+    cfg: TrackerConfig, run_dir: RunDir, *, config: Mapping[str, Any], is_main: bool
+) -> Trackers:
+    """Build the main rank's trackers; the others' record nothing."""
+    if not is_main:
+        return Trackers(NullTracker())
+    trackers: list[Tracker] = [JsonlTracker(run_dir.metrics)]
+    if cfg.wandb is not WandbMode.disabled:
+        trackers.append(WandbTracker(cfg, run_dir, config))
+    return Trackers(*trackers)
+
+
+def _whole_lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").split("\n")[:-1]
+
+
+def _position(line: str) -> int:
+    return int(json.loads(line)["num_images"])

@@ -1,0 +1,103 @@
+"""Show a job's progress until it ends; Ctrl-C asks it to save and go."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from jobs.runtime.record import FINISHED
+from pipeline.core.errors import InputError
+from pipeline.core.files import read_json
+from pipeline.core.rundir import RunDir
+
+POLL_S = 0.2
+EXIT_STOPPED = 3
+
+
+def watch(job: Any, run_dir: RunDir) -> int:
+    """Print the main rank's log as it grows and the outputs at the end.
+
+    Returns:
+        0 when the run finished, 3 when it stopped and can go on, 1 or 2 when it failed.
+    """
+    tail = _Tail(run_dir.logs / job.job_id / "0.log")
+    while not _ended(job):
+        try:
+            tail.show()
+            time.sleep(POLL_S)
+        except KeyboardInterrupt:
+            print("asking the job to save and stop ...", file=sys.stderr)
+            _tell_to_stop(job)
+    tail.show()
+    return _conclude(job, run_dir)
+
+
+def _ended(job: Any) -> bool:
+    process = getattr(job, "_process", None)
+    return process.poll() is not None if process is not None else bool(job.done())
+
+
+def _tell_to_stop(job: Any) -> None:
+    process = getattr(job, "_process", None)
+    if process is None:
+        job.cancel()
+        return
+    for child in psutil.Process(process.pid).children(recursive=True):
+        if "submitit.core._submit" in child.cmdline():
+            child.terminate()
+
+
+def _conclude(job: Any, run_dir: RunDir) -> int:
+    record = read_json(run_dir.run_json) if run_dir.run_json.exists() else {"status": "failed"}
+    status = record["status"]
+    if status == FINISHED:
+        for output in ("lora", "samples", "images", "contact_sheet.png"):
+            if (run_dir.path / output).exists():
+                print(f"{output:<9} {run_dir.path / output}")
+        return 0
+    if status == "stopped":
+        print(f"stopped; go on with: python -m jobs.resubmit {run_dir.path}")
+        return EXIT_STOPPED
+    print(f"failed; {_last_error(job)}\nlogs: {run_dir.logs / job.job_id}", file=sys.stderr)
+    return 1
+
+
+def _last_error(job: Any) -> str:
+    """Return the line a rank ended with."""
+    for task in range(job.num_tasks):
+        path = Path(job.paths.folder) / f"{job.job_id}_{task}_log.out"
+        lines = (
+            path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+        )
+        for line in reversed(lines):
+            if line.startswith("error: "):
+                return line
+    return "see the logs"
+
+
+class _Tail:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.position = 0
+
+    def show(self) -> None:
+        if not self.path.exists():
+            return
+        with self.path.open(encoding="utf-8", errors="replace") as file:
+            file.seek(self.position)
+            text = file.read()
+            self.position = file.tell()
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def check_idle(run_dir: RunDir) -> None:
+    """Refuse a folder that is not a run.
+
+    Raises:
+        InputError: Naming it.
+    """
+    if not run_dir.config.is_file():
+        raise InputError(f"{run_dir.path}: not a run folder (no config.yaml)")

@@ -1,0 +1,214 @@
+"""What runs on the node: from a run folder's path to a finished, stopped or failed job.
+
+submitit pickles a ``Worker`` and a path, nothing else; everything is read from the folder.
+"""
+
+import fcntl
+import importlib
+import logging
+import os
+import platform
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from jobs.conf import JobConfig
+from jobs.runtime.context import JobContext
+from jobs.runtime.freeze import load_frozen
+from jobs.runtime.record import FINISHED, RunRecord
+from jobs.runtime.requeue import requeue
+from jobs.runtime.stop import StopFlag, find_deadline
+from jobs.runtime.trackers import build_trackers
+from jobs.runtime.world import export_process_group, job_id, read_world
+from pipeline.core.errors import InputError
+from pipeline.core.files import write_json
+from pipeline.core.outcome import Outcome
+from pipeline.core.rundir import RunDir
+from pipeline.core.world import World
+
+log = logging.getLogger(__name__)
+
+EXIT_INPUT = 2
+PACKAGES = (
+    "torch",
+    "diffusers",
+    "peft",
+    "accelerate",
+    "transformers",
+    "submitit",
+    "hydra-core",
+    "wandb",
+    "nvidia-dali-cuda130",
+    "numpy",
+    "pillow",
+    "safetensors",
+)
+
+
+class Worker:
+    """Runs the job of a run folder. Called by submitit on every rank."""
+
+    def __call__(self, path: str) -> str:
+        """Run to the end or to a stop; leave the process with a status that tells which."""
+        started_s = time.time()
+        run_dir = RunDir(Path(path))
+        job = run_dir.path.parts[-3]
+        module = importlib.import_module(f"jobs.{job}")
+        try:
+            config: JobConfig = load_frozen(run_dir, module.SCHEMA)
+            return _run(job, module, config, run_dir=run_dir, started_s=started_s)
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.stderr.flush()
+            # Not an exception: its traceback would bury the one line that matters.
+            os._exit(EXIT_INPUT)
+
+    def checkpoint(self, path: str) -> Any:
+        """Say what to run after a requeue: the same folder."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, path)
+
+
+def _run(job: str, module: Any, config: JobConfig, *, run_dir: RunDir, started_s: float) -> str:
+    cluster = config.cluster
+    world = read_world(os.environ, cluster, num_cpus=len(os.sched_getaffinity(0)))
+    _prepare_environment(world, run_dir)
+    _log_to_file(run_dir, world)
+    lock = _lock(run_dir) if world.is_main else None
+    stop = StopFlag(
+        deadline_s=find_deadline(
+            os.environ,
+            timeout_min=cluster.timeout_min,
+            margin_s=cluster.signal_delay_s,
+            started_s=started_s,
+        ),
+        world=world,
+    )
+    stop.listen()
+    record = None
+    if world.is_main:
+        write_json(run_dir.env_json, _environment(world))
+        record = RunRecord(
+            run_dir,
+            job=job,
+            job_id=job_id(os.environ),
+            num_ranks=world.world_size,
+            num_gpus=cluster.gpus_per_node * cluster.num_nodes,
+        )
+    tracker = build_trackers(
+        config.tracker,
+        run_dir,
+        config=yaml.safe_load(run_dir.config.read_text(encoding="utf-8")),
+        is_main=world.is_main,
+    )
+    context = JobContext(
+        world=world,
+        run_dir=run_dir,
+        tracker=tracker,
+        should_stop=stop.agreed,
+        stop_requested=stop.requested,
+    )
+    try:
+        outcome: Outcome = module.run(config, context)
+    except BaseException as error:
+        log.error("failed: %s", error)
+        if record is not None:
+            record.end("failed", reason=f"{type(error).__name__}: {error}", outcome=None)
+        tracker.finish([], succeeded=False)
+        raise
+    status = _close(config, outcome, stop=stop, record=record, run_dir=run_dir)
+    tracker.finish(sorted(run_dir.lora.glob("*")) if outcome.finished else [], succeeded=True)
+    if lock is not None:
+        lock.close()
+    if status == "requeue":
+        requeue(job_id(os.environ), run_dir)
+    return status
+
+
+def _close(
+    config: JobConfig,
+    outcome: Outcome,
+    *,
+    stop: StopFlag,
+    record: RunRecord | None,
+    run_dir: RunDir,
+) -> str:
+    """Write down how it ended and return ``finished``, ``stopped`` or ``requeue``."""
+    if record is None:
+        return FINISHED if outcome.finished else "requeue" if stop.wants_requeue else "stopped"
+    if outcome.finished:
+        record.end(FINISHED, reason="", outcome=outcome)
+        log.info("finished: %s", run_dir.path)
+        return FINISHED
+    record.end("stopped", reason=stop.reason, outcome=outcome)
+    log.info("stopped (%s) at %s", stop.reason, outcome.figures.get("num_images"))
+    if not stop.wants_requeue:
+        return "stopped"
+    position = int(outcome.figures.get("num_images", -1))
+    if position in record.last_positions() and position >= 0:
+        record.end("failed", reason="no progress", outcome=outcome)
+        raise InputError(
+            f"cluster.timeout_min: two attempts ended at {position}; {config.cluster.timeout_min} min "
+            f"less signal_delay_s={config.cluster.signal_delay_s} is too short for one step"
+        )
+    if record.num_attempts > config.cluster.max_requeues:
+        record.end("failed", reason="too many requeues", outcome=outcome)
+        raise InputError(
+            f"cluster.max_requeues: {config.cluster.max_requeues} requeues are used up"
+        )
+    return "requeue"
+
+
+def _prepare_environment(world: World, run_dir: RunDir) -> None:
+    export_process_group(world, os.environ)
+    for name in ("DATA", "CACHE", "CONFIG"):
+        os.environ[f"WANDB_{name}_DIR"] = str(run_dir.path / "wandb" / name.lower())
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+def _log_to_file(run_dir: RunDir, world: World) -> None:
+    folder = run_dir.logs / job_id(os.environ)
+    folder.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=[logging.FileHandler(folder / f"{world.rank}.log")],
+        force=True,
+    )
+    logging.captureWarnings(capture=True)
+
+
+def _lock(run_dir: RunDir) -> IO[str]:
+    """Hold the run folder; the lock dies with its holder, however that dies."""
+    file = (run_dir.path / "lock").open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        raise InputError(
+            f"run_id: {run_dir.path} is in use by job {file.read().strip() or 'unknown'}; "
+            "wait for it or cancel it"
+        ) from None
+    file.truncate(0)
+    file.write(f"{job_id(os.environ)} on {platform.node()}\n")
+    file.flush()
+    return file
+
+
+def _environment(world: World) -> dict[str, Any]:
+    return {
+        "host": platform.node(),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "num_threads": world.num_threads,
+        "world_size": world.world_size,
+        "device": world.device,
+        "packages": {name: version(name) for name in PACKAGES},
+    }

@@ -1,0 +1,100 @@
+"""From the scheduler's environment to a ``World``, and to what accelerate looks for."""
+
+import os
+import re
+from collections.abc import Mapping
+
+from jobs.conf import ClusterConfig
+from pipeline.core.world import World
+
+NAMES = {
+    "slurm": {
+        "rank": "SLURM_PROCID",
+        "world_size": "SLURM_NTASKS",
+        "local_rank": "SLURM_LOCALID",
+        "node": "SLURM_NODEID",
+        "num_nodes": "SLURM_JOB_NUM_NODES",
+        "job_id": "SLURM_JOB_ID",
+    },
+    "local": {
+        "rank": "SUBMITIT_LOCAL_GLOBALID",
+        "world_size": "SUBMITIT_LOCAL_NTASKS",
+        "local_rank": "SUBMITIT_LOCAL_LOCALID",
+        "node": "SUBMITIT_LOCAL_NODEID",
+        "num_nodes": "SUBMITIT_LOCAL_JOB_NUM_NODES",
+        "job_id": "SUBMITIT_LOCAL_JOB_ID",
+    },
+}
+"""Scheduler (as ``SUBMITIT_EXECUTOR`` names it) to the variables that tell a rank its place."""
+
+PORT_BASE = 20000
+PORT_RANGE = 20000
+
+
+def read_world(env: Mapping[str, str], cluster: ClusterConfig, *, num_cpus: int) -> World:
+    """Build this process's ``World``.
+
+    Args:
+        env: The environment.
+        cluster: Whether there are GPUs, and cores a task.
+        num_cpus: Cores this node may use, shared by its ranks when ``cpus_per_task`` is 0.
+    """
+    names = NAMES.get(env.get("SUBMITIT_EXECUTOR", ""))
+    told = {key: int(env[name]) for key, name in (names or {}).items() if key != "job_id"}
+    world_size, num_nodes = told.get("world_size", 1), told.get("num_nodes", 1)
+    local_world_size = max(1, world_size // num_nodes)
+    local_rank = told.get("local_rank", 0)
+    on_gpu = cluster.gpus_per_node > 0 or cluster.gres is not None
+    return World(
+        rank=told.get("rank", 0),
+        world_size=world_size,
+        local_rank=local_rank,
+        local_world_size=local_world_size,
+        node=told.get("node", 0),
+        num_nodes=num_nodes,
+        device=f"cuda:{_device_index(env, local_rank)}" if on_gpu else "cpu",
+        num_threads=cluster.cpus_per_task or max(1, num_cpus // local_world_size),
+    )
+
+
+def job_id(env: Mapping[str, str]) -> str:
+    """Return the scheduler's id of this job, ``inline`` without one."""
+    names = NAMES.get(env.get("SUBMITIT_EXECUTOR", ""), {})
+    return env.get(names.get("job_id", ""), "inline")
+
+
+def export_process_group(world: World, env: Mapping[str, str]) -> None:
+    """Side effect: put what accelerate and torch look for into ``os.environ``."""
+    if world.world_size == 1:
+        return
+    os.environ.update(
+        RANK=str(world.rank),
+        WORLD_SIZE=str(world.world_size),
+        LOCAL_RANK=str(world.local_rank),
+        LOCAL_WORLD_SIZE=str(world.local_world_size),
+        MASTER_ADDR=_first_host(env),
+        MASTER_PORT=str(_port(env)),
+    )
+
+
+def _device_index(env: Mapping[str, str], local_rank: int) -> int:
+    """A rank that was given one GPU alone sees it as 0, one that sees them all takes its own."""
+    visible = env.get("CUDA_VISIBLE_DEVICES", "")
+    return 0 if visible and "," not in visible else local_rank
+
+
+def _first_host(env: Mapping[str, str]) -> str:
+    nodes = env.get("SLURM_JOB_NODELIST", "")
+    if not nodes or env.get("SLURM_JOB_NUM_NODES", "1") == "1":
+        return "127.0.0.1"
+    # dgx[01-04,07] or dgx1,dgx2: the first name is all that is needed.
+    head = re.match(r"([^\[,]+)(?:\[(\d+))?", nodes)
+    assert head is not None, nodes
+    return head.group(1) + (head.group(2) or "")
+
+
+def _port(env: Mapping[str, str]) -> int:
+    """A port that follows from the job, so that all ranks agree and jobs on a node differ."""
+    number = int(re.sub(r"\D", "", job_id(env)) or 0)
+    restarts = int(env.get("SLURM_RESTART_COUNT", "0"))
+    return PORT_BASE + (number * 16 + restarts % 16) % PORT_RANGE
