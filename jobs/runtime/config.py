@@ -41,6 +41,7 @@ def compose_config(job: str, schema: type[T], overrides: Sequence[str]) -> T:
     try:
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             raw = compose(job, overrides=list(overrides))
+        _refuse_added(raw, schema)
         loaded = OmegaConf.to_object(raw)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
         raise InputError(_explain(error, schema)) from None
@@ -87,6 +88,21 @@ def thaw(schema: type[T], text: str) -> T:
     return loaded
 
 
+def _refuse_added(raw: Any, schema: type[Any]) -> None:
+    """Refuse keys that ``+key=value`` put beside the schema's own; Hydra lets them pass."""
+    known = set(known_keys(schema))
+    sections = {key.rpartition(".")[0] for key in known}
+    waiting = [("", raw)]
+    while waiting:
+        prefix, node = waiting.pop()
+        for key in node:
+            name = f"{prefix}{key}"
+            if name not in known:
+                raise InputError(_unknown_key(name, schema))
+            if name in sections and not OmegaConf.is_missing(node, key) and node[key] is not None:
+                waiting.append((f"{name}.", node[key]))
+
+
 def choices(group: str) -> list[str]:
     """Return the names a config group offers."""
     return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
@@ -130,18 +146,22 @@ def _explain(error: BaseException, schema: type[Any]) -> str:
         if isinstance(link, yaml.YAMLError):
             return f"bad YAML: {' '.join(str(link).split())}"
     for link in chain:
-        if isinstance(link, MissingMandatoryValue):
-            return f"{getattr(link, 'full_key', None) or 'a key'}: required and not given; set it"
-        key = getattr(link, "full_key", None)
-        if isinstance(link, (ConfigKeyError, ConfigAttributeError)) and key:
-            return _unknown_key(str(key), schema)
-        if isinstance(link, OmegaConfBaseException) and key:
-            return f"{key}: {str(link).splitlines()[0]}"
+        if isinstance(link, OmegaConfBaseException) and link.full_key:
+            return _explain_key(link, schema)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if len(lines) > 1 and "Available options" in str(error):
+    if "Available options" in str(error):
         options = [line for line in lines[2:] if not line.startswith(("Config search", "provider"))]
         return f"{lines[0].rstrip('.')}; allowed: {', '.join(options)}"
     return lines[0] if lines else type(error).__name__
+
+
+def _explain_key(error: OmegaConfBaseException, schema: type[Any]) -> str:
+    key = str(error.full_key)
+    if isinstance(error, MissingMandatoryValue):
+        return f"{key}: required and not given; set {key}=..."
+    if isinstance(error, (ConfigKeyError, ConfigAttributeError)):
+        return _unknown_key(key, schema)
+    return f"{key}: {str(error).splitlines()[0]}"
 
 
 def _unknown_key(key: str, schema: type[Any]) -> str:

@@ -153,8 +153,9 @@ def _close(
     if position in record.last_positions() and position >= 0:
         record.end("failed", reason="no progress", outcome=outcome)
         raise InputError(
-            f"cluster.timeout_min: two attempts ended at {position}; {config.cluster.timeout_min} min "
-            f"less signal_delay_s={config.cluster.signal_delay_s} is too short for one step"
+            f"cluster.timeout_min: two attempts ended at {position}; "
+            f"{config.cluster.timeout_min} min less signal_delay_s="
+            f"{config.cluster.signal_delay_s} is too short for one step"
         )
     if record.num_attempts > config.cluster.max_requeues:
         record.end("failed", reason="too many requeues", outcome=outcome)
@@ -169,17 +170,22 @@ def _prepare_environment(world: World, run_dir: RunDir) -> None:
     for name in ("DATA", "CACHE", "CONFIG"):
         os.environ[f"WANDB_{name}_DIR"] = str(run_dir.path / "wandb" / name.lower())
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Its one warning at import is about torchvision, which nothing here needs.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 def _log_to_file(run_dir: RunDir, world: World) -> None:
     folder = run_dir.logs / job_id(os.environ)
     folder.mkdir(parents=True, exist_ok=True)
+    handlers: list[logging.Handler] = [logging.FileHandler(folder / f"{world.rank}.log")]
+    if job_id(os.environ) == "inline":
+        handlers.append(logging.StreamHandler())
     logging.basicConfig(
         level=logging.INFO,
         format="%(asctime)s %(message)s",
         datefmt="%H:%M:%S",
-        handlers=[logging.FileHandler(folder / f"{world.rank}.log")],
+        handlers=handlers,
         force=True,
     )
     logging.captureWarnings(capture=True)
