@@ -12,7 +12,7 @@ from pipeline.data.conf import Background
 
 
 def build_pipeline(
-    source: Callable[[], tuple[Any, Any, Any]],
+    source: Callable[[], tuple[Any, ...]],
     *,
     batch_size: int,
     size_px: int,
@@ -27,7 +27,7 @@ def build_pipeline(
 
     Args:
         source: Returns a batch: images (PNG bytes, or uint8 HWC when ``is_decoded``), flips (int32,
-            1 mirrors), and background colours (float, 0 to 255).
+            1 mirrors), and, where alpha is not kept, background colours (float, 0 to 255).
         batch_size: Images a batch at most.
         size_px: Side of a stored image.
         pixel_scale: Integer enlargement.
@@ -50,26 +50,29 @@ def build_pipeline(
 
     @pipeline_def(**options)
     def transforms() -> Any:
-        images, flips, colours = fn.external_source(source=source, num_outputs=3, batch=True)
+        keeps_alpha = background is Background.keep
+        images, flips, *colours = fn.external_source(
+            source=source, num_outputs=2 if keeps_alpha else 3, batch=True
+        )
         if not is_decoded:
             # ANY_DATA is what keeps alpha; every shard holds RGBA8 for this reason.
             images = fn.decoders.image(images, device="cpu", output_type=types.ANY_DATA)
         images = fn.reshape(images, layout="HWC")
         if on_gpu:
             images = images.gpu()
-            colours = colours.gpu()
+            colours = [colour.gpu() for colour in colours]
         images = fn.flip(images, horizontal=flips)
         if pixel_scale > 1:
             side = float(size_px * pixel_scale)
             images = fn.resize(images, size=[side, side], interp_type=types.INTERP_NN)
         pixels = fn.cast(images, dtype=types.FLOAT)
         colour, alpha = pixels[:, :, :3], pixels[:, :, 3:]
-        if background is Background.keep:
+        if keeps_alpha:
             premultiplied = (colour / 127.5 - 1.0) * (alpha / 255.0)
             out = fn.cat(premultiplied, alpha / 127.5 - 1.0, axis=2)
         else:
             share = alpha / 255.0
-            out = (colour * share + colours * (1.0 - share)) / 127.5 - 1.0
+            out = (colour * share + colours[0] * (1.0 - share)) / 127.5 - 1.0
         return fn.transpose(out, perm=[2, 0, 1])
 
     built = transforms()

@@ -69,7 +69,7 @@ class Loader:
         size = batch_size // (world.world_size * num_accumulation_steps)
         waiting: deque[list[Draw]] = deque()
 
-        def source() -> tuple[Any, Any, Any]:
+        def source() -> tuple[Any, ...]:
             draws = [self.order.draw(index) for index in next(spans)]
             waiting.append(draws)
             return self._arrays(draws)
@@ -112,13 +112,15 @@ class Loader:
             prefetch=prefetch,
         )
 
-    def _arrays(self, draws: list[Draw]) -> tuple[Any, Any, Any]:
+    def _arrays(self, draws: list[Draw]) -> tuple[Any, ...]:
         ids = [draw.sample_id for draw in draws]
         if self._decoded is not None:
             images: Any = self._decoded[ids]
         else:
             images = [np.frombuffer(self.split.png_bytes(i), dtype=np.uint8) for i in ids]
         flips = np.array([draw.is_flipped for draw in draws], dtype=np.int32)
+        if self.cfg.background is Background.keep:
+            return images, flips
         if self.cfg.background is Background.random:
             colours = np.array([d.background_rgb for d in draws], dtype=np.float32)
         else:

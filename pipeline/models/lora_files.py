@@ -66,9 +66,24 @@ def save_lora(
     header = _header(model, cfg) | dict(metadata or {})
     diffusers_header = header | {"format": "pt", ADAPTER_KEY: json.dumps(adapters, sort_keys=True)}
     files = {"diffusers": folder / WEIGHTS_NAME, "kohya": folder / KOHYA_NAME}
-    write_atomic(files["diffusers"], save(tensors, diffusers_header))
-    write_atomic(files["kohya"], save(to_kohya(tensors, cfg, model.family_name), header))
+    kohya = to_kohya(tensors, cfg, model.family_name)
+    write_atomic(files["diffusers"], sorted_header(save(tensors, diffusers_header)))
+    write_atomic(files["kohya"], sorted_header(save(kohya, header)))
     return files
+
+
+def sorted_header(data: bytes) -> bytes:
+    """Sort the metadata of a serialised safetensors file, whose writer orders it at random.
+
+    The format: 8 bytes of header length, little-endian; JSON padded with spaces; the tensors, at
+    offsets counted from the header's end.
+    """
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
 def to_kohya(

@@ -1,0 +1,148 @@
+"""On a real Slurm: a run that is interrupted and resumed makes what an undisturbed one makes.
+
+Needs the cluster of deploy/slurm-local (`make test-slurm` brings it up).
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.core.rundir import RunDir
+from repro.compare import compare_runs
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).parents[2]
+NUM_IMAGES = 512
+ENDED_S = 240
+RANKS = [int(n) for n in os.environ.get("EXACTNESS_RANKS", "2").split(",")]
+
+
+def job(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def submit(runs: Path, run_id: str, ranks: int, *more: str) -> tuple[RunDir, str]:
+    out = job(
+        "jobs.train", "+experiment=smoke", f"data.path={runs / 'data'}", f"runs_dir={runs}",
+        f"run_id={run_id}", f"num_images={NUM_IMAGES}", "save_every=96", "sample_every=0",
+        "cluster=slurm", f"cluster.tasks_per_node={ranks}", "cluster.cpus_per_task=1", *more,
+    )  # fmt: skip
+    return RunDir(runs / "train" / "smoke" / run_id), out.split()[1]
+
+
+def record(run: RunDir) -> dict[str, Any]:
+    return json.loads(run.run_json.read_text()) if run.run_json.exists() else {"status": "waiting"}
+
+
+def wait_until(what: Callable[[], bool], *, limit_s: float) -> None:
+    end = time.monotonic() + limit_s
+    while not what():
+        assert time.monotonic() < end, "took too long"
+        time.sleep(0.2)
+
+
+def wait_finished(run: RunDir) -> None:
+    wait_until(lambda: record(run)["status"] == "finished", limit_s=ENDED_S)
+
+
+def wait_training(run: RunDir) -> None:
+    """Wait until it has trained past its first checkpoint."""
+    wait_until(lambda: any(run.checkpoints.glob("0*")), limit_s=ENDED_S)
+    time.sleep(0.7)
+
+
+def ranks_of(run: RunDir) -> list[int]:
+    found = subprocess.run(
+        ["pgrep", "-f", f"submitit.core._submit {run.submitit}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return [
+        int(pid)
+        for pid in found.stdout.split()
+        if "python" in Path(f"/proc/{pid}/exe").resolve().name
+    ]
+
+
+def by_signal(run: RunDir, job_id: str) -> None:
+    subprocess.run(["scancel", "--signal=USR2", job_id], check=True)
+
+
+def by_requeue(run: RunDir, job_id: str) -> None:
+    subprocess.run(["scontrol", "requeue", job_id], check=True)
+
+
+def by_kill(run: RunDir, job_id: str) -> None:
+    os.kill(ranks_of(run)[-1], signal.SIGKILL)
+    wait_until(lambda: not subprocess.run(
+        ["squeue", "-h", "-j", job_id, "-t", "R,CG"], capture_output=True, check=False
+    ).stdout.strip(), limit_s=60)  # fmt: skip
+    job("jobs.resubmit", str(run.path))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    job("jobs.prepare", "+dataset=smoke", f"out={folder / 'data'}", f"runs_dir={folder}")
+    return folder
+
+
+@pytest.fixture(scope="module", params=RANKS)
+def straight(request: pytest.FixtureRequest, runs: Path) -> tuple[RunDir, int]:
+    run, _ = submit(runs, f"straight-{request.param}", request.param)
+    wait_finished(run)
+    return run, request.param
+
+
+@pytest.mark.parametrize("interrupt", [by_signal, by_requeue, by_kill])
+def test_interrupted_equals_straight(
+    runs: Path, straight: tuple[RunDir, int], interrupt: Callable[[RunDir, str], None]
+) -> None:
+    run, job_id = submit(runs, f"{interrupt.__name__}-{straight[1]}", straight[1])
+    wait_training(run)
+    interrupt(run, job_id)
+    wait_finished(run)
+    assert len(record(run)["attempts"]) == 2
+    assert [v for v in compare_runs(straight[0], run) if not v.equal] == []
+
+
+@pytest.mark.parametrize("ranks", RANKS)
+def test_time_limit_requeues_and_equals_straight(runs: Path, ranks: int) -> None:
+    long = "num_images=2048"
+    undisturbed, _ = submit(runs, f"long-{ranks}", ranks, long)
+    wait_finished(undisturbed)
+    # One minute is the least Slurm gives; the job leaves by its own deadline 45 s before that.
+    run, job_id = submit(
+        runs, f"time-{ranks}", ranks, long, "cluster.timeout_min=1", "cluster.signal_delay_s=45"
+    )
+    wait_finished(run)
+    attempts = record(run)["attempts"]
+    assert len(attempts) >= 2, "it finished within the limit: nothing was tested"
+    assert {a["job_id"] for a in attempts} == {job_id}
+    assert [v for v in compare_runs(undisturbed, run) if not v.equal] == []
+
+
+def test_submitted_options_are_what_was_asked_for(runs: Path) -> None:
+    run, job_id = submit(
+        runs, "held", 8, "cluster.gpus_per_node=8", "cluster.exclusive=true", "num_images=1",
+        "cluster.partition=batch", "cluster.timeout_min=30", "cluster.setup=[sleep 60]",
+    )  # fmt: skip
+    shown = subprocess.run(
+        ["scontrol", "show", "job", job_id], capture_output=True, text=True, check=True
+    ).stdout
+    subprocess.run(["scancel", job_id], check=True)
+    for part in ("Requeue=1", "NumTasks=8", "TimeLimit=00:30:00", "Partition=batch", "gres:gpu:8"):
+        assert part in shown, shown
+    assert not run.run_json.exists()
