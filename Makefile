@@ -1,0 +1,56 @@
+# The two commands of a newcomer are `make train` and `make test`; both call `make setup`.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+PY := .venv/bin/python
+RUNS ?= runs
+# Every run of `make train` goes on with the same run until `make clean`.
+RUN_ID ?= make-train
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: help setup train test lint test-slurm clean
+
+help:  ## show this
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+setup: .venv/.ready  ## make .venv from the pinned lock
+
+.venv/.ready: requirements.lock requirements-dev.lock
+	@command -v $(PYTHON) > /dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or set PYTHON="; exit 1; }
+	test -x $(PY) || $(PYTHON) -m venv .venv
+	@# torch first and apart: which build fits (CPU or CUDA) is the machine's to say, so no one hash fits.
+	$(PY) -m pip install --quiet torch==2.13.0
+	$(PY) -m pip install --quiet --no-deps --require-hashes -r requirements.lock -r requirements-dev.lock
+	$(PY) -m pip check
+	touch $@
+
+data/tiles32/dataset.json: | setup
+	$(PY) -m jobs.prepare +dataset=tiles32
+
+train: setup data/tiles32/dataset.json  ## data, LoRA, sprites: the whole path on this machine
+	$(PY) -m jobs.train +experiment=tiles32 cluster=local run_id=$(RUN_ID) runs_dir=$(RUNS)
+	$(PY) -m jobs.generate +work=tiles32 cluster=local run_id=$(RUN_ID)-base runs_dir=$(RUNS)
+	$(PY) -m jobs.generate +work=tiles32 cluster=local run_id=$(RUN_ID)-lora runs_dir=$(RUNS) 'loras=[{path: $(RUNS)/train/tiles32/$(RUN_ID)}]'
+	$(PY) -m jobs.sheet $(RUNS)/generate/tiles32/$(RUN_ID)-base $(RUNS)/generate/tiles32/$(RUN_ID)-lora --out $(RUNS)/base_beside_lora.png
+	@echo "run folder:    $(RUNS)/train/tiles32/$(RUN_ID)"
+	@echo "LoRA:          $(RUNS)/train/tiles32/$(RUN_ID)/lora/pytorch_lora_weights.safetensors"
+	@echo "contact sheet: $(RUNS)/base_beside_lora.png (base left, LoRA right, same seeds)"
+
+test: setup  ## the tests, as CI runs them
+	$(PY) -m pytest
+
+lint: setup  ## format, lint, types, import layers
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+
+test-slurm: setup  ## tests against a real Slurm on this machine (root; installs it with apt when absent)
+	deploy/slurm-local/slurm-local status > /dev/null 2>&1 || command -v slurmctld > /dev/null || test -x /usr/sbin/slurmctld || deploy/slurm-local/slurm-local install
+	deploy/slurm-local/slurm-local up
+	trap "deploy/slurm-local/slurm-local down" EXIT; eval "$$(deploy/slurm-local/slurm-local env)"; $(PY) -m pytest -m slurm tests/slurm
+
+clean:  ## remove what was made here, not the environment
+	rm -rf data runs .pytest_cache .mypy_cache .ruff_cache
