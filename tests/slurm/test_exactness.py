@@ -120,7 +120,7 @@ def test_interrupted_equals_straight(
 
 @pytest.mark.parametrize("ranks", RANKS)
 def test_time_limit_requeues_and_equals_straight(runs: Path, ranks: int) -> None:
-    long = "num_images=2048"
+    long = "num_images=640"
     undisturbed, _ = submit(runs, f"long-{ranks}", ranks, long)
     wait_finished(undisturbed)
     # One minute is the least Slurm gives; the job leaves by its own deadline 45 s before that.
