@@ -6,7 +6,8 @@ Shape legend: H W height width, C channels.
 from collections.abc import Callable
 from typing import Any
 
-from nvidia.dali import fn, pipeline_def, types
+from nvidia.dali import fn, types
+from nvidia.dali.pipeline import Pipeline
 
 from pipeline.data.conf import Background
 
@@ -48,8 +49,8 @@ def build_pipeline(
         "exec_pipelined": prefetch,
     }
 
-    @pipeline_def(**options)
-    def transforms() -> Any:
+    built = Pipeline(**options)
+    with built:
         keeps_alpha = background is Background.keep
         images, flips, *colours = fn.external_source(
             source=source, num_outputs=2 if keeps_alpha else 3, batch=True
@@ -73,8 +74,6 @@ def build_pipeline(
         else:
             share = alpha / 255.0
             out = (colour * share + colours[0] * (1.0 - share)) / 127.5 - 1.0
-        return fn.transpose(out, perm=[2, 0, 1])
-
-    built = transforms()
+        built.set_outputs(fn.transpose(out, perm=[2, 0, 1]))
     built.build()
     return built

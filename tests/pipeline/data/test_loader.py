@@ -1,0 +1,162 @@
+from io import BytesIO
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipeline.core.errors import InputError
+from pipeline.core.world import World
+from pipeline.data.batch import Batch
+from pipeline.data.conf import Background, DataConfig
+from pipeline.data.dataset import Dataset, Split
+from pipeline.data.loader import Loader
+
+
+def loader(data: Path, **changes: object) -> tuple[Loader, Split]:
+    cfg = DataConfig(path=data, **changes)  # type: ignore[arg-type]
+    dataset = Dataset.open(data)
+    split = dataset.split("train")
+    made = Loader(split, cfg, flip_ok=dataset.flip_ok, run_seed=3, device="cpu", num_threads=1)
+    return made, split
+
+
+def batches(
+    data: Path, count: int, *, world: World | None = None, **changes: object
+) -> list[Batch]:
+    made, _ = loader(data, **changes)
+    stream = made.stream(0, batch_size=12, num_accumulation_steps=1, world=world or World())
+    return list(islice(stream, count))
+
+
+def expected(made: Loader, split: Split, index: int) -> np.ndarray:  # type: ignore[type-arg]
+    """What Pillow and numpy make of a position, in the same order of float32 operations."""
+    draw = made.order.draw(index)
+    image = Image.open(BytesIO(split.png_bytes(draw.sample_id)))
+    assert image.mode == "RGBA"
+    if draw.is_flipped:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    scale = made.cfg.pixel_scale
+    size = (image.width * scale, image.height * scale)
+    pixels = np.asarray(image.resize(size, Image.Resampling.NEAREST)).astype(np.float32)
+    f = np.float32
+    colour, alpha = pixels[..., :3], pixels[..., 3:]
+    if made.cfg.background is Background.keep:
+        out = np.concatenate(
+            [(colour / f(127.5) - f(1)) * (alpha / f(255)), alpha / f(127.5) - f(1)], axis=2
+        )
+    else:
+        rgb = (
+            draw.background_rgb
+            if made.cfg.background is Background.random
+            else made.cfg.background_rgb
+        )
+        share = alpha / f(255)
+        out = (colour * share + np.array(rgb, dtype=f) * (f(1) - share)) / f(127.5) - f(1)
+    return out.transpose(2, 0, 1)
+
+
+@pytest.mark.parametrize("cache_gib", [0.0, 1.0])
+@pytest.mark.parametrize("scale", [1, 4])
+@pytest.mark.parametrize("background", list(Background))
+def test_pixels_equal_pillows_bit_for_bit(
+    smoke_data: Path, background: Background, scale: int, cache_gib: float
+) -> None:
+    changes = {"background": background, "pixel_scale": scale, "cache_gib": cache_gib}
+    made, split = loader(smoke_data, **changes)
+    for batch in batches(smoke_data, 3, **changes):
+        for row, index in zip(batch.pixels_BCHW.numpy(), batch.indices, strict=True):
+            np.testing.assert_array_equal(row, expected(made, split, index))
+
+
+def test_any_number_of_ranks_sees_the_same_stream(smoke_data: Path) -> None:
+    def stream(world_size: int) -> dict[int, tuple[int, str, bytes]]:
+        found = {}
+        for rank in range(world_size):
+            world = World(rank=rank, world_size=world_size)
+            for batch in batches(smoke_data, 4, world=world):
+                for i, index in enumerate(batch.indices):
+                    pixels = batch.pixels_BCHW[i].numpy().tobytes()
+                    found[index] = (batch.sample_ids[i], batch.captions[i], pixels)
+        return found
+
+    straight = stream(1)
+    assert set(straight) == set(range(48))
+    assert straight == stream(2) == stream(3)
+
+
+def test_a_restart_goes_on_in_the_same_stream(smoke_data: Path) -> None:
+    made, _ = loader(smoke_data)
+    first = batches(smoke_data, 5)[3:]
+    again = islice(made.stream(36, batch_size=12, num_accumulation_steps=1, world=World()), 2)
+    for left, right in zip(first, again, strict=True):
+        assert left.indices == right.indices
+        assert left.captions == right.captions
+        assert torch.equal(left.pixels_BCHW, right.pixels_BCHW)
+
+
+def test_batches_keep_their_pixels(smoke_data: Path) -> None:
+    made, _ = loader(smoke_data)
+    stream = made.stream(0, batch_size=12, num_accumulation_steps=1, world=World())
+    first = next(stream)
+    kept = first.pixels_BCHW.clone()
+    list(islice(stream, 5))
+    assert torch.equal(first.pixels_BCHW, kept)
+
+
+def test_fixed_images_are_not_changed_and_come_in_any_count(smoke_data: Path) -> None:
+    made, split = loader(smoke_data)
+    for ids in ([0, 1, 2, 3], [5], [2, 3], [0, 1, 2, 3]):
+        batch = made.fixed(ids)
+        assert batch.captions == [split.captions[i] for i in ids]
+        for row, i in zip(batch.pixels_BCHW.numpy(), ids, strict=True):
+            rgba = np.asarray(Image.open(BytesIO(split.png_bytes(i)))).astype(np.float32)
+            np.testing.assert_array_equal(row[3], rgba[..., 3] / np.float32(127.5) - 1)
+
+
+def test_the_trigger_stands_before_captions_but_not_before_none(smoke_data: Path) -> None:
+    captions = [
+        c
+        for b in batches(smoke_data, 4, trigger="mystyle", caption_dropout=0.5)
+        for c in b.captions
+    ]
+    assert "" in captions
+    assert all(c == "" or c.startswith("mystyle ") for c in captions)
+
+
+@pytest.mark.parametrize(
+    ("breaks", "word"),
+    [
+        (lambda d: (d / "dataset.json").unlink(), "jobs.prepare"),
+        (lambda d: (d / "dataset.json").write_text("{"), "not valid JSON"),
+        (lambda d: (d / "train-000000.tar").unlink(), "the card says"),
+        (lambda d: (d / "train-000000.tar").write_bytes(bytes(512)), "the card says"),
+        (lambda d: (d / "train-000000.idx").unlink(), "cannot be read"),
+        (lambda d: (d / "train-000000.idx").write_text("v1.2 3\n"), "does not list"),
+    ],
+)
+def test_a_broken_data_set_is_named(smoke_data: Path, tmp_path: Path, breaks, word: str) -> None:  # type: ignore[no-untyped-def]
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(smoke_data, copy)
+    breaks(copy)
+    with pytest.raises(InputError, match=word) as refused:
+        Dataset.open(copy).split("train")
+    assert "\n" not in str(refused.value)
+
+
+def test_an_index_of_another_shard_is_refused(smoke_data: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(smoke_data, copy)
+    index = copy / "train-000000.idx"
+    head, *lines = index.read_text().splitlines()
+    fields = lines[0].split()
+    fields[1] = str(int(fields[1]) + 512)
+    index.write_text("\n".join([head, " ".join(fields), *lines[1:]]) + "\n")
+    with pytest.raises(InputError, match="no PNG at that place"):
+        Dataset.open(copy).split("train")
