@@ -1,11 +1,12 @@
 """The training loop: which thing happens when. Everything it touches is an argument."""
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pipeline.data.batch import Batch
 
 
+@runtime_checkable
 class Steps(Protocol):
     """What takes an optimiser step and knows its position."""
 
@@ -15,6 +16,7 @@ class Steps(Protocol):
         """Take one optimiser step."""
 
 
+@runtime_checkable
 class Events(Protocol):
     """What happens between steps. Each is **collective**: every rank calls it."""
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Tracker(Protocol):
     """Receives figures against images seen. Each rank may hold one; the main rank's writes."""
 

@@ -7,7 +7,7 @@ latents. Spaces: *pixels* in [-1, 1] (4 channels premultiplied RGBA, or 3 channe
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ Conditioning = dict[str, Tensor]
 family needs (SDXL: pooled text and size conditioning)."""
 
 
+@runtime_checkable
 class Family(Protocol):
     """Operations of one family on its diffusers pipeline. Stateless."""
 

@@ -1,0 +1,171 @@
+import json
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline.core.errors import InputError
+from pipeline.core.manifest import read_manifest
+from pipeline.core.rundir import RunDir
+from pipeline.core.world import World
+from pipeline.generate.conf import GenerateConfig, SamplerConfig, SamplerName
+from pipeline.generate.loop import generate
+from pipeline.generate.png import provenance_of
+from pipeline.generate.prompts import build_work, cut_batches
+from pipeline.models.conf import FamilyName, ModelConfig
+
+
+def config(**changes: object) -> GenerateConfig:
+    told: dict[str, object] = {
+        "prompts": ["orc", "ruby potion", "grass floor tile"],
+        "num_seeds": 3,
+        "batch_size": 2,
+        "sampler": SamplerConfig(num_steps=2),
+    }
+    return GenerateConfig(model=ModelConfig(family=FamilyName.pixelnano), **(told | changes))  # type: ignore[arg-type]
+
+
+def make(path: Path, world_size: int = 1, cfg: GenerateConfig | None = None) -> dict[str, bytes]:
+    for rank in range(world_size):
+        world = World(rank=rank, world_size=world_size)
+        outcome = generate(
+            cfg or config(), world=world, run_dir=RunDir(path), should_stop=lambda: False
+        )
+        assert outcome.finished
+    return {p.name: p.read_bytes() for p in sorted((path / "images").iterdir())}
+
+
+def indices(path: Path) -> list[int]:
+    return [r["index"] for m in sorted(path.glob("manifest-*")) for r in read_manifest(m)]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    return make(tmp_path_factory.mktemp("one"))
+
+
+@given(st.integers(1, 7), st.integers(1, 6), st.integers(1, 9), st.integers(1, 5))
+def test_every_image_is_dealt_once(prompts: int, seeds: int, batch: int, world_size: int) -> None:
+    work = build_work(config(prompts=[f"p{i}" for i in range(prompts)], num_seeds=seeds))
+    batches = cut_batches(work, batch)
+    dealt = [
+        item.index
+        for rank in range(world_size)
+        for turn in World(rank=rank, world_size=world_size).deal(len(batches))
+        for item in batches[turn]
+    ]
+    assert sorted(dealt) == list(range(prompts * seeds))
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_any_number_of_ranks_makes_the_same_bytes(
+    tmp_path: Path, undisturbed: dict[str, bytes], world_size: int
+) -> None:
+    assert make(tmp_path, world_size) == undisturbed
+    assert sorted(indices(tmp_path)) == list(range(9))
+    assert (tmp_path / "contact_sheet.png").is_file()
+
+
+def test_what_is_missing_torn_or_changed_is_made_again(
+    tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    make(tmp_path, 2)
+    (tmp_path / "images" / "000000001.png").unlink()
+    (tmp_path / "images" / "000000004.png").write_bytes(b"changed")
+    manifest = tmp_path / "manifest-00001.jsonl"
+    manifest.write_bytes(manifest.read_bytes()[:-5])
+    untouched = tmp_path / "images" / "000000000.png"
+    before = untouched.stat().st_mtime_ns
+    assert make(tmp_path, 2) == undisturbed
+    assert untouched.stat().st_mtime_ns == before
+    assert set(indices(tmp_path)) == set(range(9))
+
+
+def _child(path: str) -> None:
+    generate(
+        config(num_seeds=40), world=World(), run_dir=RunDir(Path(path)), should_stop=lambda: False
+    )
+
+
+def test_a_killed_run_goes_on_and_makes_the_same(tmp_path: Path) -> None:
+    child = multiprocessing.get_context("spawn").Process(target=_child, args=(str(tmp_path),))
+    child.start()
+    limit = time.monotonic() + 60
+    while len(list((tmp_path / "images").glob("*.png"))) < 10:
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    assert len(list((tmp_path / "images").glob("*.png"))) < 120, "it was killed too late"
+    resumed = make(tmp_path, cfg=config(num_seeds=40))
+    assert sorted(indices(tmp_path)) == list(range(120))
+    assert sorted(resumed) == [f"{i:09d}.png" for i in range(120)]
+
+
+def test_a_stop_is_heard_between_batches(tmp_path: Path) -> None:
+    calls = iter([False, True])
+    outcome = generate(
+        config(), world=World(), run_dir=RunDir(tmp_path), should_stop=lambda: next(calls)
+    )
+    assert not outcome.finished
+    assert indices(tmp_path) == [0, 1]
+
+
+def test_an_image_carries_what_made_it(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    file = tmp_path / "a.png"
+    file.write_bytes(undisturbed["000000004.png"])
+    with Image.open(file) as image:
+        assert image.size == (32, 32)
+        assert image.mode == "RGBA"
+        assert set(image.getchannel("A").tobytes()) <= {0, 255}
+        told = provenance_of(image)
+    assert told["index"] == 4
+    assert told["prompt"] == "ruby potion"
+    assert told["seed_number"] == 1
+    assert told["num_steps"] == 2
+    assert len(told["model"]["sha256"]) == 64
+    assert json.dumps(told)
+
+
+def test_seeds_and_samplers_matter(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
+    other_seed = make(tmp_path / "seed", cfg=config(seed=1))
+    assert all(other_seed[name] != data for name, data in undisturbed.items())
+    for name in (SamplerName.dpmpp_2m, SamplerName.euler):
+        sampler = SamplerConfig(name=name, num_steps=2)
+        left = make(tmp_path / f"{name.value}1", cfg=config(sampler=sampler))
+        right = make(tmp_path / f"{name.value}2", cfg=config(sampler=sampler))
+        assert left == right
+        assert left != undisturbed
+
+
+def test_pixel_scale_keeps_one_pixel_a_cell(tmp_path: Path) -> None:
+    images = make(tmp_path, cfg=config(pixel_scale=2, num_seeds=1))
+    assert Image.open(tmp_path / "images" / sorted(images)[0]).size == (16, 16)
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [(None, "does not exist"), (b"# none\n\n", "no prompt"), (b"\xff\xfe", "text")],
+)
+def test_a_bad_prompts_file_is_named(tmp_path: Path, content: bytes | None, word: str) -> None:
+    file = tmp_path / "prompts.txt"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(InputError, match=word):
+        build_work(config(prompts=[], prompts_file=file))
+
+
+def test_prompts_files_skip_blanks_and_comments(tmp_path: Path) -> None:
+    file = tmp_path / "prompts.txt"
+    file.write_text("# mine\norc\n\n  elf \n")
+    assert [i.prompt for i in build_work(config(prompts=[], prompts_file=file, num_seeds=1))] == [
+        "orc",
+        "elf",
+    ]

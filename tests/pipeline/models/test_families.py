@@ -1,0 +1,140 @@
+"""sd15 and sdxl through the same protocol, on tiny pipelines with random weights made here."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDPMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+)
+
+from pipeline.core.errors import InputError
+from pipeline.core.files import sha256_file
+from pipeline.generate.conf import Precision, SamplerConfig, SamplerName
+from pipeline.generate.sample import sample_pixels
+from pipeline.models import lora
+from pipeline.models.conf import FamilyName, LoraConfig, LoraUse, ModelConfig
+from pipeline.models.lora_files import save_lora
+from pipeline.models.pixelnano import TOKENIZER
+from pipeline.models.registry import load_model
+
+
+def build_tiny(family: FamilyName, folder: Path) -> Path:
+    torch.manual_seed(0)
+    tokenizer = CLIPTokenizer.from_pretrained(TOKENIZER)
+    text = CLIPTextConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=2, max_position_embeddings=20, projection_dim=32, bos_token_id=0,
+        eos_token_id=1, pad_token_id=1,
+    )  # fmt: skip
+    is_xl = family is FamilyName.sdxl
+    more: dict[str, Any] = (
+        {"addition_embed_type": "text_time", "addition_time_embed_dim": 8,
+         "projection_class_embeddings_input_dim": 32 + 6 * 8}
+        if is_xl else {}
+    )  # fmt: skip
+    unet = UNet2DConditionModel(
+        sample_size=8, block_out_channels=(32, 64), layers_per_block=1, norm_num_groups=8,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=64 if is_xl else 32, attention_head_dim=4, **more,
+    )  # fmt: skip
+    vae = AutoencoderKL(
+        block_out_channels=(16, 16, 16, 16), norm_num_groups=8, latent_channels=4,
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+    )  # fmt: skip
+    parts: dict[str, Any] = {
+        "unet": unet, "vae": vae, "scheduler": DDPMScheduler(), "tokenizer": tokenizer,
+        "text_encoder": CLIPTextModel(text),
+    }  # fmt: skip
+    if is_xl:
+        parts |= {"tokenizer_2": tokenizer, "text_encoder_2": CLIPTextModelWithProjection(text)}
+        pipeline = StableDiffusionXLPipeline(**parts, add_watermarker=False)
+    else:
+        pipeline = StableDiffusionPipeline(
+            **parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False
+        )
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module", params=[FamilyName.sd15, FamilyName.sdxl])
+def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ModelConfig:
+    folder = build_tiny(request.param, tmp_path_factory.mktemp(request.param.value))
+    return ModelConfig(family=request.param, path=folder, size_px=64)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_it_samples_trains_and_loads_its_lora_back(tiny: ModelConfig, tmp_path: Path) -> None:
+    model = load_model(tiny, device="cpu")
+    assert model.latent_shape == (4, 8, 8)
+
+    def draw(m: Any) -> Any:
+        return sample_pixels(
+            m, prompts=["orc", "potion"], indices=[0, 1], run_seed=0, device="cpu",
+            sampler=SamplerConfig(num_steps=2, name=SamplerName.ddim), precision=Precision.fp32,
+        )  # fmt: skip
+
+    base = draw(model)
+    assert base.shape == (2, 64, 64, 3)
+    cfg = LoraConfig(rank=2, alpha=3.0, text_encoder=True)
+    lora.attach(model, cfg, seed=0)
+    pixels = torch.rand(2, 3, 64, 64) * 2 - 1
+    latents = model.family.encode_pixels(model.pipeline, pixels, torch.randn(2, 4, 8, 8))
+    conditioning = model.family.encode_text(model.pipeline, ["orc", ""])
+    out = model.family.predict(model.pipeline.unet, latents, torch.tensor([3, 800]), conditioning)
+    out.square().mean().backward()
+    without = [n for n, p in lora.trainable(model).items() if p.grad is None]
+    assert without == [], "every adapter must get a gradient, or DDP stops"
+    with torch.no_grad():
+        for parameter in lora.trainable(model).values():
+            parameter += 0.2
+    after = draw(model)
+    assert (after != base).any()
+    for file in save_lora(model, cfg, tmp_path).values():
+        fresh = load_model(tiny, device="cpu")
+        lora.apply(fresh, [LoraUse(path=file)])
+        assert (draw(fresh) == after).all(), file.name
+
+
+def test_a_wrong_digest_is_named(tiny: ModelConfig) -> None:
+    assert tiny.path is not None
+    name = "unet/diffusion_pytorch_model.safetensors"
+    right = sha256_file(tiny.path / name)
+    cfg = ModelConfig(family=tiny.family, path=tiny.path, size_px=64, sha256={name: right})
+    load_model(cfg, device="cpu")
+    cfg.sha256 = {name: "0" * 64}
+    with pytest.raises(InputError, match="model.sha256"):
+        load_model(cfg, device="cpu")
+
+
+def test_missing_and_pickled_weights_are_refused(tiny: ModelConfig, tmp_path: Path) -> None:
+    import shutil
+
+    assert tiny.path is not None
+    with pytest.raises(InputError, match="model_index.json"):
+        load_model(ModelConfig(family=tiny.family, path=tmp_path), device="cpu")
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny.path, copy)
+    weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_suffix(".bin"))
+    with pytest.raises(InputError, match="could not be loaded"):
+        load_model(ModelConfig(family=tiny.family, path=copy, size_px=64), device="cpu")
+    assert json.loads((copy / "model_index.json").read_text())["_class_name"]
+
+
+def test_a_family_without_weights_says_what_to_give() -> None:
+    with pytest.raises(InputError, match="model.path"):
+        load_model(ModelConfig(family=FamilyName.sdxl), device="cpu")

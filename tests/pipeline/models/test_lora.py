@@ -1,0 +1,119 @@
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from pipeline.core.errors import InputError
+from pipeline.models import lora
+from pipeline.models.conf import FamilyName, LoraConfig, LoraUse, ModelConfig, Targets
+from pipeline.models.lora_files import save_lora, sorted_header
+from pipeline.models.protocol import LoadedModel
+from pipeline.models.registry import load_model
+
+NANO = ModelConfig(family=FamilyName.pixelnano)
+
+
+def answer(model: LoadedModel) -> Tensor:
+    with torch.no_grad():
+        conditioning = model.family.encode_text(model.pipeline, ["orc", ""])
+        x = torch.randn(2, *model.latent_shape, generator=torch.Generator().manual_seed(2))
+        return model.family.predict(model.pipeline.unet, x, torch.tensor([5, 900]), conditioning)
+
+
+def trained(cfg: LoraConfig, base: ModelConfig = NANO) -> LoadedModel:
+    model = load_model(base, device="cpu")
+    lora.attach(model, cfg, seed=0)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in lora.trainable(model).values():
+            parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+CASES = [
+    LoraConfig(rank=4, alpha=4.0),
+    LoraConfig(rank=4, alpha=9.0, targets=Targets.linear, rslora=True),
+    LoraConfig(rank=2, alpha=1.0, targets=Targets.all, text_encoder=True),
+]
+
+
+@pytest.mark.parametrize("cfg", CASES, ids=["plain", "rslora", "all"])
+@pytest.mark.parametrize("kind", ["diffusers", "kohya"])
+def test_a_saved_adapter_loads_back_exactly(tmp_path: Path, cfg: LoraConfig, kind: str) -> None:
+    model = trained(cfg)
+    file = save_lora(model, cfg, tmp_path, metadata={"ss_seed": "7"})[kind]
+    fresh = load_model(NANO, device="cpu")
+    base = answer(fresh)
+    lora.apply(fresh, [LoraUse(path=file)])
+    assert torch.equal(answer(fresh), answer(model))
+    assert not torch.allclose(answer(fresh), base, atol=1e-3)
+    fresh.pipeline.set_adapters(["lora0"], [0.0])
+    assert torch.equal(answer(fresh), base)
+    with safe_open(file, framework="pt") as opened:
+        metadata = opened.metadata()
+    assert metadata["ss_network_dim"] == str(cfg.rank)
+    assert metadata["ss_seed"] == "7"
+
+
+def test_a_fresh_adapter_changes_nothing_and_is_deterministic() -> None:
+    base = answer(load_model(NANO, device="cpu"))
+    state = torch.random.get_rng_state()
+    models = []
+    for _ in range(2):
+        model = load_model(NANO, device="cpu")
+        lora.attach(model, LoraConfig(rank=4), seed=5)
+        models.append(model)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert torch.equal(answer(models[0]), base)
+    left, right = (lora.trainable(m) for m in models)
+    assert list(left) == sorted(left) == list(right)
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_only_the_adapter_is_trained() -> None:
+    model = trained(LoraConfig(rank=4))
+    assert all("lora_" in name for name in lora.trainable(model))
+    assert all(name.startswith("unet.") for name in lora.trainable(model))
+
+
+def test_weights_given_are_written_in_place_of_the_live_ones(tmp_path: Path) -> None:
+    cfg = LoraConfig(rank=4)
+    model = trained(cfg)
+    averages = {name: torch.zeros_like(p) for name, p in lora.trainable(model).items()}
+    save_lora(model, cfg, tmp_path, weights=averages)
+    fresh = load_model(NANO, device="cpu")
+    base = answer(fresh)
+    lora.apply(fresh, [LoraUse(path=tmp_path)])
+    assert torch.equal(answer(fresh), base)
+
+
+def test_the_same_adapter_gives_the_same_file(tmp_path: Path) -> None:
+    cfg = LoraConfig(rank=4)
+    for name in ("a", "b"):
+        save_lora(trained(cfg), cfg, tmp_path / name)
+    for kind in ("pytorch_lora_weights", "pytorch_lora_weights_kohya"):
+        file = f"{kind}.safetensors"
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_a_sorted_header_keeps_the_tensors() -> None:
+    from safetensors.torch import load, save
+
+    tensors = {"b": torch.randn(3), "a": torch.arange(5)}
+    again = load(sorted_header(save(tensors, {"z": "1", "a": "2"})))
+    assert all(torch.equal(again[name], tensors[name]) for name in tensors)
+
+
+def test_bad_adapters_are_named(tmp_path: Path) -> None:
+    model = load_model(NANO, device="cpu")
+    cut = tmp_path / "cut.safetensors"
+    file = save_lora(trained(LoraConfig(rank=2)), LoraConfig(rank=2), tmp_path / "ok")["diffusers"]
+    cut.write_bytes(file.read_bytes()[:100])
+    pickle = tmp_path / "lora.bin"
+    pickle.write_bytes(b"\x80\x04.")
+    for path, word in ((tmp_path / "absent", "neither"), (cut, "not a whole"), (pickle, "pickles")):
+        with pytest.raises(InputError, match=word) as refused:
+            lora.apply(model, [LoraUse(path=path)])
+        assert str(path) in str(refused.value)

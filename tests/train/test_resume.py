@@ -1,0 +1,194 @@
+"""Straight equals stopped or killed and resumed, bit for bit, on one rank and on two (gloo)."""
+
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.core.errors import InputError
+from pipeline.core.rundir import RunDir
+from pipeline.core.world import World
+from pipeline.data.conf import DataConfig
+from pipeline.generate.conf import SamplerConfig
+from pipeline.models.conf import FamilyName, LoraConfig, ModelConfig
+from repro.compare import compare_runs, trace
+from train.conf import OptimConfig, TrainConfig
+from train.run import run_training
+
+CONTEXT = multiprocessing.get_context("spawn")
+
+
+def config(data: str, **changes: Any) -> TrainConfig:
+    told: dict[str, Any] = {
+        "num_images": 64, "batch_size": 8, "log_every": 16, "save_every": 16, "sample_every": 64,
+        "validate_every": 32, "validation_images": 4, "num_samples": 2, "ema_half_life_images": 32,
+        "lora": LoraConfig(rank=2, dropout=0.1, text_encoder=True),
+        "optim": OptimConfig(lr=1e-3, warmup_images=16), "sampler": SamplerConfig(num_steps=2),
+    }  # fmt: skip
+    return TrainConfig(
+        model=ModelConfig(family=FamilyName.pixelnano),
+        data=DataConfig(path=Path(data)),
+        **(told | changes),
+    )
+
+
+def rank_main(run: str, data: str, rank: int, world_size: int, port: int, stop_after: int, changes: dict[str, Any]) -> None:  # fmt: skip  # noqa: E501
+    if world_size > 1:
+        os.environ.update(
+            RANK=str(rank), WORLD_SIZE=str(world_size), LOCAL_RANK=str(rank),
+            MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port),
+        )  # fmt: skip
+    torch.set_num_threads(1)
+    from jobs.runtime.trackers import JsonlTracker
+    from pipeline.core.metrics import NullTracker
+
+    run_dir = RunDir(Path(run))
+    run_dir.path.mkdir(parents=True, exist_ok=True)
+    run_dir.config.touch()
+    calls = 0
+
+    def should_stop() -> bool:
+        nonlocal calls
+        calls += 1
+        return calls == stop_after
+
+    outcome = run_training(
+        config(data, **changes),
+        world=World(rank=rank, world_size=world_size, local_rank=rank, local_world_size=world_size),
+        run_dir=run_dir,
+        tracker=JsonlTracker(run_dir.metrics) if rank == 0 else NullTracker(),
+        should_stop=should_stop,
+    )
+    assert outcome.finished == (stop_after == 0)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def start(
+    run: Path, data: Path, world_size: int, *, stop_after: int = 0, **changes: Any
+) -> list[Any]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ranks = [
+        CONTEXT.Process(
+            target=rank_main,
+            args=(str(run), str(data), rank, world_size, port, stop_after, changes),
+        )
+        for rank in range(world_size)
+    ]
+    for process in ranks:
+        process.start()
+    return ranks
+
+
+def finish(ranks: list[Any]) -> list[int | None]:
+    for process in ranks:
+        process.join(120)
+    return [process.exitcode for process in ranks]
+
+
+def by_stop(run: Path, data: Path, world_size: int) -> None:
+    assert finish(start(run, data, world_size, stop_after=3)) == [0] * world_size
+
+
+def by_kill(run: Path, data: Path, world_size: int) -> None:
+    ranks = start(run, data, world_size)
+    end = time.monotonic() + 90
+    while not list((run / "checkpoints").glob("0*")):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    os.kill(ranks[-1].pid, signal.SIGKILL)
+    assert 0 not in finish(ranks)
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_interrupted_equals_straight(smoke_data: Path, tmp_path: Path, world_size: int) -> None:
+    assert finish(start(tmp_path / "straight", smoke_data, world_size)) == [0] * world_size
+    interrupts: list[Callable[[Path, Path, int], None]] = [by_stop, by_kill]
+    for interrupt in interrupts:
+        run = tmp_path / interrupt.__name__
+        interrupt(run, smoke_data, world_size)
+        assert finish(start(run, smoke_data, world_size)) == [0] * world_size
+        verdicts = compare_runs(RunDir(tmp_path / "straight"), RunDir(run))
+        assert {v.what for v in verdicts} == {"checkpoint", "lora", "loss trace"}
+        assert [v for v in verdicts if not v.equal] == [], interrupt.__name__
+    assert len(list((tmp_path / "straight" / "samples").glob("*.png"))) == 1
+
+
+def test_losses_hardly_depend_on_ranks_or_accumulation(smoke_data: Path, tmp_path: Path) -> None:
+    def losses(name: str, world_size: int, **changes: Any) -> list[float]:
+        # Dropout draws a batch at a time, so it is left out here.
+        lora = LoraConfig(rank=2)
+        run = tmp_path / name
+        assert set(finish(start(run, smoke_data, world_size, lora=lora, **changes))) == {0}
+        return [float(str(r["train/loss"])) for r in trace(RunDir(run)) if "train/loss" in r]
+
+    one = losses("one", 1)
+    assert len(one) == 4
+    assert losses("two", 2) == pytest.approx(one, rel=1e-4)
+    assert losses("accumulated", 1, num_accumulation_steps=2) == pytest.approx(one, rel=1e-4)
+
+
+def run_here(data: Path, run: Path, **changes: Any) -> Any:
+    from pipeline.core.metrics import NullTracker
+
+    return run_training(
+        config(str(data), **changes), world=World(), run_dir=RunDir(run), tracker=NullTracker(),
+        should_stop=lambda: False,
+    )  # fmt: skip
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
+    smoke_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import train.step
+
+    weight = train.step.min_snr_weight
+    calls = 0
+
+    def poisoned(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return weight(*arguments) * (float("nan") if calls > 3 else 1.0)
+
+    monkeypatch.setattr("train.step.min_snr_weight", poisoned)
+    with pytest.raises(InputError, match="not finite at 32 images"):
+        run_here(smoke_data, tmp_path, validate_every=0, sample_every=0)
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["000000000016"]
+
+
+def test_a_changed_setting_is_refused_by_name(smoke_data: Path, tmp_path: Path) -> None:
+    quick = {"num_images": 16, "validate_every": 0, "sample_every": 0}
+    assert run_here(smoke_data, tmp_path, **quick).finished
+    assert run_here(smoke_data, tmp_path, **quick).figures["images_this_attempt"] == 0
+    for change, key in (
+        ({"seed": 1}, "seed"),
+        ({"lora": LoraConfig(rank=3, dropout=0.1, text_encoder=True)}, "lora.rank"),
+        ({"batch_size": 16}, "batch_size"),
+    ):
+        with pytest.raises(InputError, match=key):
+            run_here(smoke_data, tmp_path, **(quick | change))
+
+
+def test_a_full_fine_tune_trains_every_weight(smoke_data: Path, tmp_path: Path) -> None:
+    from train.conf import Adapter
+
+    outcome = run_here(
+        smoke_data, tmp_path, adapter=Adapter.full, num_images=8, validate_every=0, sample_every=0
+    )
+    assert outcome.finished
+    assert json.loads((tmp_path / "model" / "model_index.json").read_text())
+
+
+def test_an_uneven_batch_is_refused(smoke_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="batch_size: 8"):
+        run_here(smoke_data, tmp_path, num_accumulation_steps=3)
