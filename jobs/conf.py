@@ -34,6 +34,7 @@ class ClusterConfig:
     """Where and with what a job runs. Never changes a result."""
 
     where: Where = Where.auto
+    """What runs the job."""
     num_nodes: int = 1
     """Nodes."""
     tasks_per_node: int = 1

@@ -25,8 +25,11 @@ def build_accelerator(
         mixed_precision=MIXED_PRECISION[precision],
         gradient_accumulation_steps=num_accumulation_steps,
         kwargs_handlers=[
+            # find_unused_parameters keeps DDP from laying its buckets out anew after one step.
+            # A resumed run would take that first step in another layout, and with more than two
+            # ranks the sums over ranks would then be rounded in another order.
             DistributedDataParallelKwargs(
-                gradient_as_bucket_view=True, broadcast_buffers=False, static_graph=False
+                find_unused_parameters=True, gradient_as_bucket_view=True, broadcast_buffers=False
             )
         ],
     )

@@ -38,6 +38,7 @@ class SourceConfig:
     """Raw art and how to read it."""
 
     kind: SourceKind
+    """Which of the sources."""
     path: Path | None = None
     """Folder of PNGs (``folder``), one sheet or a folder of them (``sheet``), or a local
     ``crawl_*.orig.tar.xz`` or its ``rltiles`` folder (``crawl``; fetched when not given)."""

@@ -29,6 +29,7 @@ class ModelConfig:
     """Which base model, and exactly which bytes of it."""
 
     family: FamilyName
+    """Which of the families."""
     path: Path | None = None
     """Local folder in diffusers layout; wins over ``repo``. ``pixelnano`` with neither is built
     from its own config with random weights of a fixed seed."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 
 
@@ -34,7 +34,7 @@ class LatentFamily:
         self,
         unet: nn.Module,
         latents_BCHW: Float[Tensor, "B c h w"],
-        timesteps_B: Int[Tensor, " B"],
+        timesteps_B: Num[Tensor, " B"],
         conditioning: Mapping[str, Tensor],
     ) -> Float[Tensor, "B c h w"]:
         """One network call; what is not token states goes to the UNet's added conditions."""

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DiffusionPipeline, UNet2DConditionModel
 from diffusers.loaders import StableDiffusionLoraLoaderMixin
-from jaxtyping import Float, Int
+from jaxtyping import Float, Num
 from PIL import Image
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -169,7 +169,7 @@ class Pixelnano:
         self,
         unet: nn.Module,
         latents_BCHW: Float[Tensor, "B c h w"],
-        timesteps_B: Int[Tensor, " B"],
+        timesteps_B: Num[Tensor, " B"],
         conditioning: Mapping[str, Tensor],
     ) -> Float[Tensor, "B c h w"]:
         """One network call."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from jaxtyping import Float, Int
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from pipeline.models.conf import FamilyName
@@ -43,7 +43,7 @@ class Family(Protocol):
         self,
         unet: nn.Module,
         latents_BCHW: Float[Tensor, "B c h w"],
-        timesteps_B: Int[Tensor, " B"],
+        timesteps_B: Num[Tensor, " B"],
         conditioning: Mapping[str, Tensor],
     ) -> Float[Tensor, "B c h w"]:
         """One network call. ``unet`` is passed apart because a trainer may wrap it."""

@@ -1,4 +1,4 @@
-"""Straight equals stopped or killed and resumed, bit for bit, on one rank and on two (gloo)."""
+"""Straight equals stopped or killed and resumed, bit for bit, on one rank and on four (gloo)."""
 
 import json
 import multiprocessing
@@ -110,7 +110,7 @@ def by_kill(run: Path, data: Path, world_size: int) -> None:
     assert 0 not in finish(ranks)
 
 
-@pytest.mark.parametrize("world_size", [1, 2])
+@pytest.mark.parametrize("world_size", [1, 4])
 def test_interrupted_equals_straight(smoke_data: Path, tmp_path: Path, world_size: int) -> None:
     assert finish(start(tmp_path / "straight", smoke_data, world_size)) == [0] * world_size
     interrupts: list[Callable[[Path, Path, int], None]] = [by_stop, by_kill]

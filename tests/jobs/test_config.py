@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import pytest
+
+from jobs import generate, prepare, train
+from jobs.conf import TrainJob
+from jobs.runtime.config import (
+    CONFIGS,
+    choices,
+    compose_config,
+    expand_sweep,
+    freeze,
+    known_keys,
+    thaw,
+)
+from jobs.runtime.helptext import field_docs, help_text
+from pipeline.core.errors import InputError
+
+SCHEMAS = {"train": train.SCHEMA, "prepare": prepare.SCHEMA, "generate": generate.SCHEMA}
+NAMED = [
+    *[("train", f"+experiment={name}") for name in choices("experiment")],
+    *[("prepare", f"+dataset={name}") for name in choices("dataset")],
+    *[("generate", f"+work={name}") for name in choices("work")],
+    *[("train", f"cluster={name}") for name in choices("cluster")],
+    *[("train", f"model={name}") for name in choices("model")],
+    *[("train", f"sampler={name}") for name in choices("sampler")],
+    *[("train", f"lora={name}") for name in choices("lora")],
+    *[("train", f"optim={name}") for name in choices("optim")],
+    *[("train", f"tracker={name}") for name in choices("tracker")],
+    *[("train", f"data={name}") for name in choices("data")],
+]
+
+
+@pytest.mark.parametrize(("job", "override"), NAMED)
+def test_every_named_choice_composes_and_survives_freezing(job: str, override: str) -> None:
+    config = compose_config(job, SCHEMAS[job], [override])
+    text = freeze(config, base=Path("/somewhere"))
+    again = thaw(SCHEMAS[job], text)
+    assert freeze(again, base=Path("/elsewhere")) == text, "a frozen path is absolute"
+
+
+@pytest.mark.parametrize(
+    "file", sorted((CONFIGS / "experiment").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_experiments_say_what_they_cost(file: Path) -> None:
+    head = file.read_text().split("\n\n")[0]
+    for word in ("# @package _global_", "# What:", "# Command:", "# Cost:", "Expect:"):
+        assert word in head
+
+
+@pytest.mark.parametrize(
+    ("job", "overrides", "words"),
+    [
+        ("train", ["lora.rnk=3"], ["lora.rnk", "lora.rank"]),
+        ("train", ["num_imges=3"], ["num_imges", "num_images"]),
+        ("train", ["+foo=3"], ["foo", "unknown"]),
+        ("train", ["+lora.foo=3"], ["lora.foo", "unknown"]),
+        ("train", ["lora.rank=abc"], ["lora.rank", "abc"]),
+        ("train", ["precision=fp64"], ["precision", "fp64", "bf16"]),
+        ("train", ["model=foo"], ["model/foo", "sdxl"]),
+        ("train", ["+experiment=tilez"], ["experiment/tilez", "tiles32"]),
+        ("train", ["batch_size=0"], ["batch_size", "0"]),
+        ("train", ["lora.dropout=2"], ["lora.dropout"]),
+        ("train", ["model=sdxl", "model.revision=main"], ["model.revision", "main"]),
+        ("train", ["foo=["], ["["]),
+        ("prepare", [], ["source", "required"]),
+        ("generate", [], ["prompts"]),
+        ("generate", ["prompts=[a]", "sampler.guidance_scale=0"], ["sampler.guidance_scale"]),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_it(
+    job: str, overrides: list[str], words: list[str]
+) -> None:
+    with pytest.raises(InputError) as refused:
+        compose_config(job, SCHEMAS[job], overrides)
+    message = str(refused.value)
+    assert "\n" not in message
+    assert all(word in message for word in words), message
+
+
+def test_bad_yaml_names_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    copy = tmp_path / "configs"
+    shutil.copytree(CONFIGS, copy)
+    (copy / "experiment" / "tiles32.yaml").write_text("# @package _global_\nlora: {rank: 4\n")
+    monkeypatch.setattr("jobs.runtime.config.CONFIGS", copy)
+    with pytest.raises(InputError, match=r"bad YAML.*line") as refused:
+        compose_config("train", TrainJob, ["+experiment=tiles32"])
+    assert "\n" not in str(refused.value)
+
+
+def test_a_sweep_is_a_product() -> None:
+    points = expand_sweep(["+experiment=smoke", "lora.rank=4,16", "seed=range(0,3)"])
+    assert len(points) == 6
+    assert points[0] == ["+experiment=smoke", "lora.rank=4", "seed=0"]
+    assert expand_sweep(["prompts=[a,b]"]) == [["prompts=[a,b]"]]
+
+
+def test_every_key_is_documented_and_shown() -> None:
+    for job, schema in SCHEMAS.items():
+        text = help_text(job, schema)
+        for key in known_keys(schema):
+            assert key.rpartition(".")[2] in text
+    assert field_docs(TrainJob)["batch_size"].startswith("Images an optimiser step")

@@ -1,0 +1,56 @@
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("jobs", "pipeline", "train", "bench", "repro")
+FILES = sorted(p for room in ROOMS for p in (ROOT / room).rglob("*.py"))
+DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_file_can_be_read_in_one_sitting(file: Path) -> None:
+    assert len(file.read_text().splitlines()) <= 300
+    assert file.name != "utils.py"
+
+
+@pytest.mark.parametrize(
+    "file", [f for f in FILES if f.name == "conf.py"], ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_every_setting_is_documented(file: Path) -> None:
+    for node in ast.parse(file.read_text()).body:
+        if not isinstance(node, ast.ClassDef) or not any(
+            "dataclass" in ast.unparse(d) for d in node.decorator_list
+        ):
+            continue
+        for field, after in zip(node.body, [*node.body[1:], None], strict=True):
+            if isinstance(field, ast.AnnAssign) and not ast.unparse(field.annotation).endswith(
+                ("Config", "SourceConfig")
+            ):
+                assert isinstance(after, ast.Expr), f"{node.name}.{ast.unparse(field.target)}"
+
+
+def test_seeds_and_worlds_work_without_torch() -> None:
+    code = (
+        "import sys, pipeline.core.seeds, pipeline.core.world, jobs.conf;"
+        "sys.exit(any(m in sys.modules for m in ('torch', 'hydra', 'wandb', 'submitit')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("doc", DOCS, ids=lambda p: p.name)
+def test_links_resolve(doc: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", doc.read_text()):
+        if "://" not in target:
+            assert (doc.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("doc", DOCS, ids=lambda p: p.name)
+def test_commands_in_the_docs_exist(doc: Path) -> None:
+    for module in re.findall(r"python -m ((?:jobs|bench|repro)\.\w+)", doc.read_text()):
+        if module != "jobs.X":
+            assert (ROOT / (module.replace(".", "/") + ".py")).is_file(), module
