@@ -90,6 +90,7 @@ class TrackerConfig:
     """Where figures go. ``metrics.jsonl`` is always written; W&B is a mirror."""
 
     wandb: WandbMode = WandbMode.disabled
+    """Whether and how runs are mirrored."""
     project: str = "dgx-pixels"
     """W&B project."""
     entity: str | None = None
