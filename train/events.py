@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from time import sleep
 from typing import Any
 
 import torch
@@ -21,6 +22,9 @@ from train.step import Trainer
 from train.validation import validation_loss
 
 log = logging.getLogger(__name__)
+
+GRID_WAIT_S = 60.0
+"""How long the main rank waits at the end for the images other ranks still draw."""
 
 
 class RunEvents:
@@ -132,6 +136,15 @@ class RunEvents:
         path = self.checkpoints.save(trainer.num_images, tensors, _state(trainer, self.world))
         log.info("saved %s", path)
         self._pause_clock()
+
+    def finish(self) -> None:
+        """Join the last grids; the main rank waits a while for the others' images, not for ever."""
+        watch = Stopwatch()
+        while self._open_grids and self.world.is_main and watch.elapsed_s() < GRID_WAIT_S:
+            self._join_grids()
+            sleep(0.05)
+        if self._open_grids and self.world.is_main:
+            log.warning("sample grids %s lack images of other ranks", sorted(self._open_grids))
 
     def _check_finite(self) -> None:
         trainer = self.trainer

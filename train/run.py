@@ -136,6 +136,7 @@ def run_training(
         events=events,
         should_stop=should_stop,
     )
+    events.finish()
     if finished and world.is_main:
         _export(cfg, model, ema, run_dir=run_dir, dataset=dataset)
     elapsed_s = watch.elapsed_s()
