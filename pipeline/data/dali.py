@@ -63,9 +63,6 @@ def build_pipeline(
             images = images.gpu()
             colours = [colour.gpu() for colour in colours]
         images = fn.flip(images, horizontal=flips)
-        if pixel_scale > 1:
-            side = float(size_px * pixel_scale)
-            images = fn.resize(images, size=[side, side], interp_type=types.INTERP_NN)
         pixels = fn.cast(images, dtype=types.FLOAT)
         colour, alpha = pixels[:, :, :3], pixels[:, :, 3:]
         if keeps_alpha:
@@ -74,6 +71,11 @@ def build_pipeline(
         else:
             share = alpha / 255.0
             out = (colour * share + colours[0] * (1.0 - share)) / 127.5 - 1.0
-        built.set_outputs(fn.transpose(out, perm=[2, 0, 1]))
+        out = fn.transpose(out, perm=[2, 0, 1], output_layout="CHW")
+        if pixel_scale > 1:
+            # Last: everything before is by the pixel, and there are fewer of them.
+            side = float(size_px * pixel_scale)
+            out = fn.resize(out, size=[side, side], interp_type=types.INTERP_NN)
+        built.set_outputs(out)
     built.build()
     return built
