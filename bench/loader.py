@@ -49,7 +49,7 @@ class PillowImages(TorchDataset[torch.Tensor]):
 
     def __getitem__(self, index: int) -> torch.Tensor:
         """Return one image, premultiplied, in [-1, 1]."""
-        image = Image.open(BytesIO(self.files[index]))
+        image: Image.Image = Image.open(BytesIO(self.files[index]))
         if self.order.draw(index).is_flipped:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         if self.scale > 1:
