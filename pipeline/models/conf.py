@@ -66,7 +66,8 @@ class LoraConfig:
     rslora: bool = False
     """Rank-stabilised scale (Kalajdzievski 2023, arXiv 2312.03732)."""
     dora: bool = False
-    """Weight-decomposed adapters (Liu et al. 2024, arXiv 2402.09353)."""
+    """Weight-decomposed adapters (Liu et al. 2024, arXiv 2402.09353); UNet only, and written in the
+    diffusers form only."""
     text_encoder: bool = False
     """Whether the text encoder's attention gets adapters too."""
 
@@ -77,6 +78,9 @@ class LoraConfig:
             raise ValueError(f"lora.alpha: {self.alpha} is not above 0")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"lora.dropout: {self.dropout} is outside 0..1")
+        if self.dora and self.text_encoder:
+            # diffusers 0.42.1 does not read a text encoder's magnitudes back.
+            raise ValueError("lora.dora: only without lora.text_encoder; set one of them to false")
 
 
 @dataclass(kw_only=True, slots=True)

@@ -9,6 +9,7 @@ are in the same file (0.42.1), so the names and scales are written out here.
 """
 
 import json
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,8 @@ from pipeline.core.files import write_atomic
 from pipeline.models.conf import FamilyName, LoraConfig
 from pipeline.models.protocol import LoadedModel
 
+log = logging.getLogger(__name__)
+
 WEIGHTS_NAME = "pytorch_lora_weights.safetensors"
 KOHYA_NAME = "pytorch_lora_weights_kohya.safetensors"
 FAMILY_KEY = "dgx_pixels_family"
@@ -32,8 +35,6 @@ ADAPTER_KEY = "lora_adapter_metadata"
 KOHYA_SUFFIX = {
     "lora_A.weight": "lora_down.weight",
     "lora_B.weight": "lora_up.weight",
-    "lora_magnitude_vector": "dora_scale",
-    "lora_magnitude_vector.weight": "dora_scale",
 }
 ARCHITECTURE = {
     FamilyName.pixelnano: "pixelnano",
@@ -60,15 +61,20 @@ def save_lora(
         metadata: More strings for the header.
 
     Returns:
-        The files by kind, ``diffusers`` and ``kohya``.
+        The files by kind, ``diffusers`` and (but for DoRA) ``kohya``.
     """
     tensors, adapters = _peft_tensors(model, weights or {})
     header = _header(model, cfg) | dict(metadata or {})
     diffusers_header = header | {"format": "pt", ADAPTER_KEY: json.dumps(adapters, sort_keys=True)}
     files = {"diffusers": folder / WEIGHTS_NAME, "kohya": folder / KOHYA_NAME}
-    kohya = to_kohya(tensors, cfg, model.family_name)
     write_atomic(files["diffusers"], sorted_header(save(tensors, diffusers_header)))
-    write_atomic(files["kohya"], sorted_header(save(kohya, header)))
+    if cfg.dora:
+        # No reader here takes the magnitudes of a kohya file, so none is proven: none is written.
+        log.info("no kohya twin: it has no proven form for DoRA")
+        del files["kohya"]
+    else:
+        kohya = to_kohya(tensors, cfg, model.family_name)
+        write_atomic(files["kohya"], sorted_header(save(kohya, header)))
     return files
 
 
@@ -99,8 +105,7 @@ def to_kohya(
     for name, tensor in sorted(tensors.items()):
         suffix = next(s for s in KOHYA_SUFFIX if name.endswith("." + s))
         layer = _kohya_layer(name.removesuffix("." + suffix), family)
-        renamed = KOHYA_SUFFIX[suffix]
-        out[f"{layer}.{renamed}"] = _dora_scale(tensor) if renamed == "dora_scale" else tensor
+        out[f"{layer}.{KOHYA_SUFFIX[suffix]}"] = tensor
         out[f"{layer}.alpha"] = torch.tensor(alpha)
     return out
 
@@ -115,10 +120,6 @@ def _kohya_layer(name: str, family: FamilyName) -> str:
     encoders = {"text_encoder": "lora_te1", "text_encoder_2": "lora_te2"}
     prefix = encoders[module] if family is FamilyName.sdxl else "lora_te"
     return f"{prefix}_{path.replace('.', '_')}"
-
-
-def _dora_scale(magnitude: Tensor) -> Tensor:
-    return magnitude.reshape(-1, 1) if magnitude.dim() == 1 else magnitude
 
 
 def _peft_tensors(

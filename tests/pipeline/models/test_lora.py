@@ -57,6 +57,19 @@ def test_a_saved_adapter_loads_back_exactly(tmp_path: Path, cfg: LoraConfig, kin
     assert metadata["ss_seed"] == "7"
 
 
+def test_dora_loads_back_exactly_in_the_one_form_it_is_written(tmp_path: Path) -> None:
+    cfg = LoraConfig(rank=2, dora=True)
+    model = trained(cfg)
+    files = save_lora(model, cfg, tmp_path)
+    assert list(files) == ["diffusers"]
+    assert [p.name for p in tmp_path.iterdir()] == [files["diffusers"].name]
+    fresh = load_model(NANO, device="cpu")
+    lora.apply(fresh, [LoraUse(path=tmp_path)])
+    assert torch.equal(answer(fresh), answer(model))
+    with pytest.raises(ValueError, match="lora.dora"):
+        LoraConfig(dora=True, text_encoder=True)
+
+
 def test_a_fresh_adapter_changes_nothing_and_is_deterministic() -> None:
     base = answer(load_model(NANO, device="cpu"))
     state = torch.random.get_rng_state()
