@@ -13,6 +13,7 @@ from pipeline.core.rundir import RunDir
 from pipeline.core.seeds import derive_seed
 from pipeline.core.timing import Stopwatch
 from pipeline.core.world import World
+from pipeline.data.conf import Background
 from pipeline.data.dataset import Dataset
 from pipeline.data.loader import Loader
 from pipeline.models import lora
@@ -60,6 +61,7 @@ def run_training(
     )
     dataset = Dataset.open(cfg.data.path)
     model = _build_model(cfg, world)
+    check_fit(cfg, model, size_px=dataset.size_px)
     named = lora.trainable(model)
     optimizer = build_optimizer(named, cfg.optim)
     ema = (
@@ -159,6 +161,26 @@ def check_batch(cfg: TrainConfig, world: World) -> None:
         raise InputError(
             f"batch_size: {cfg.batch_size} is not a multiple of {world.world_size} ranks x "
             f"num_accumulation_steps={cfg.num_accumulation_steps}"
+        )
+
+
+def check_fit(cfg: TrainConfig, model: LoadedModel, *, size_px: int) -> None:
+    """Refuse data whose channels or side are not the model's.
+
+    Raises:
+        InputError: Naming the keys.
+    """
+    keeps_alpha = cfg.data.background is Background.keep
+    if keeps_alpha != (model.num_channels == 4):
+        allowed = "keep" if model.num_channels == 4 else "solid or random"
+        raise InputError(
+            f"data.background: {cfg.data.background.value} does not fit "
+            f"{model.family_name.value}; allowed: {allowed}"
+        )
+    if size_px * cfg.data.pixel_scale != cfg.model.size_px:
+        raise InputError(
+            f"data.pixel_scale: {size_px} px x {cfg.data.pixel_scale} is not "
+            f"model.size_px={cfg.model.size_px}"
         )
 
 

@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from pipeline.core.errors import InputError
+from pipeline.core.metrics import NullTracker
 from pipeline.core.rundir import RunDir
 from pipeline.core.world import World
-from pipeline.data.conf import DataConfig
+from pipeline.data.conf import Background, DataConfig
 from pipeline.generate.conf import SamplerConfig
 from pipeline.models.conf import FamilyName, LoraConfig, ModelConfig
 from repro.compare import compare_runs, trace
@@ -49,7 +50,6 @@ def rank_main(run: str, data: str, rank: int, world_size: int, port: int, stop_a
         )  # fmt: skip
     torch.set_num_threads(1)
     from jobs.runtime.trackers import JsonlTracker
-    from pipeline.core.metrics import NullTracker
 
     run_dir = RunDir(Path(run))
     run_dir.path.mkdir(parents=True, exist_ok=True)
@@ -143,8 +143,6 @@ def test_losses_hardly_depend_on_ranks_or_accumulation(smoke_data: Path, tmp_pat
 
 
 def run_here(data: Path, run: Path, **changes: Any) -> Any:
-    from pipeline.core.metrics import NullTracker
-
     return run_training(
         config(str(data), **changes), world=World(), run_dir=RunDir(run), tracker=NullTracker(),
         should_stop=lambda: False,
@@ -191,6 +189,28 @@ def test_a_full_fine_tune_trains_every_weight(smoke_data: Path, tmp_path: Path) 
     )
     assert outcome.finished
     assert json.loads((tmp_path / "model" / "model_index.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"background": Background.solid}, "data.background"),
+        ({"pixel_scale": 2}, "data.pixel_scale"),
+    ],
+)
+def test_data_that_does_not_fit_the_model_is_refused(
+    smoke_data: Path, tmp_path: Path, change: dict[str, Any], word: str
+) -> None:
+    cfg = config(str(smoke_data))
+    cfg.data = DataConfig(path=smoke_data, **change)
+    with pytest.raises(InputError, match=word):
+        run_training(
+            cfg,
+            world=World(),
+            run_dir=RunDir(tmp_path),
+            tracker=NullTracker(),
+            should_stop=lambda: False,
+        )
 
 
 def test_an_uneven_batch_is_refused(smoke_data: Path, tmp_path: Path) -> None:
