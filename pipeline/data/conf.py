@@ -75,7 +75,7 @@ class PrepareConfig:
     seed: int = 0
     """Decides the split and what the ``procedural`` source draws."""
     validation_fraction: float = 0.05
-    """Share of the *groups* that goes to validation, 0 to 0.5."""
+    """Share of the images that is held out at most, 0 to 0.5; groups of siblings go whole."""
     min_opaque_fraction: float = 0.04
     """Images with a smaller share of visible pixels are left out."""
     images_per_shard: int = 2048

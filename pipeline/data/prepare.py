@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ from PIL import Image
 from pipeline.core.errors import InputError
 from pipeline.core.files import sha256_bytes, write_atomic, write_json
 from pipeline.core.outcome import Outcome
-from pipeline.core.seeds import derive_uniform
 from pipeline.core.sheet import contact_sheet
 from pipeline.data.conf import ArtKind, PrepareConfig, SourceKind
 from pipeline.data.dataset import CARD, FORMAT
+from pipeline.data.groups import held_out, sibling_groups
 from pipeline.data.native import to_native
 from pipeline.data.shards import write_shards
 from pipeline.data.sources.art import Art, Found, Pixels, Rejected
@@ -45,7 +45,8 @@ class Kept:
     pixels: Pixels
     kind: ArtKind
     digest: str
-    split: str
+    group: str = ""
+    split: str = "train"
 
 
 def prepare(cfg: PrepareConfig, *, should_stop: Callable[[], bool]) -> Outcome:
@@ -71,6 +72,7 @@ def prepare(cfg: PrepareConfig, *, should_stop: Callable[[], bool]) -> Outcome:
         elif result is not None:
             rejected.append(result)
             log.debug("left out %s: %s", result.name, result.reason)
+    kept = _assign(kept, cfg)
     _check(cfg, kept, rejected)
     figures = _write(cfg, kept, rejected)
     log.info(
@@ -125,8 +127,19 @@ def _keep(art: Art, cfg: PrepareConfig, *, seen: dict[str, str]) -> Kept | Rejec
     if digest in seen:
         return Rejected(name=art.name, reason=f"same pixels as {seen[digest]}")
     seen[digest] = art.name
-    held_out = derive_uniform(cfg.seed, f"split/{art.group}", 0) < cfg.validation_fraction
-    return Kept(art, shown, kind, digest, "validation" if held_out else "train")
+    return Kept(art, shown, kind, digest)
+
+
+def _assign(kept: list[Kept], cfg: PrepareConfig) -> list[Kept]:
+    """Put every image into its group, and the groups into their splits."""
+    if not kept:
+        return kept
+    groups = sibling_groups([k.art.group for k in kept], [k.pixels for k in kept])
+    out = held_out(groups, fraction=cfg.validation_fraction, seed=cfg.seed)
+    return [
+        replace(k, group=group, split="validation" if is_out else "train")
+        for k, group, is_out in zip(kept, groups, out, strict=True)
+    ]
 
 
 def _check(cfg: PrepareConfig, kept: list[Kept], rejected: list[Rejected]) -> None:
@@ -208,7 +221,7 @@ def _record(kept: Kept) -> dict[str, Any]:
         "licence": art.licence,
         "split": kept.split,
         "kind": kept.kind.value,
-        "group": art.group,
+        "group": kept.group,
         "sha256": kept.digest,
     }
 
