@@ -32,6 +32,9 @@ class RunRecord:
         }
         if run_dir.run_json.exists():
             self.value |= read_json(run_dir.run_json)
+        for attempt in self.value["attempts"]:
+            if attempt["ended"] is None:
+                attempt["reason"] = attempt["reason"] or "killed: it left no word"
         self.value["status"] = "running"
         self.value["attempts"].append(
             {
@@ -49,9 +52,10 @@ class RunRecord:
         """Attempts so far, this one included."""
         return len(self.value["attempts"])
 
-    def last_positions(self) -> list[int]:
-        """Return where the earlier attempts ended, in the job's own unit; -1 when unknown."""
-        return [int(a.get("position", -1)) for a in self.value["attempts"][:-1]]
+    def last_position(self) -> int:
+        """Return where the attempt before this one ended, in the job's own unit; -1: unknown."""
+        before = self.value["attempts"][:-1]
+        return int(before[-1].get("position", -1)) if before else -1
 
     def end(self, status: str, *, reason: str, outcome: Outcome | None) -> None:
         """Close the attempt."""
@@ -65,6 +69,12 @@ class RunRecord:
         self.value["gpu_hours"] = round(
             self.value["gpu_hours"] + elapsed_s * self.num_gpus / 3600, 4
         )
+        self.write()
+
+    def note(self, status: str, *, reason: str) -> None:
+        """Write down what will be true if this process is killed now."""
+        self.value["attempts"][-1]["reason"] = reason
+        self.value["status"] = status
         self.write()
 
     def write(self) -> None:

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
@@ -22,11 +22,20 @@ class StopFlag:
     Args:
         deadline_s: Clock (``time.time``) after which the job should save and go; None is never.
         world: Ranks that must agree.
+        on_overrun: Called in the signal handler when the end comes although the job was warned:
+            it did not save in the time it was given.
     """
 
-    def __init__(self, *, deadline_s: float | None, world: World) -> None:
+    def __init__(
+        self,
+        *,
+        deadline_s: float | None,
+        world: World,
+        on_overrun: Callable[[], None] = lambda: None,
+    ) -> None:
         self.deadline_s = deadline_s
         self.world = world
+        self.on_overrun = on_overrun
         self.reason = ""
         self.wants_requeue = False
         self._group: Any = None
@@ -65,6 +74,7 @@ class StopFlag:
         kind = SIGNALS[signal.Signals(number)]
         if self.reason and kind == "end" and self.wants_requeue:
             # Slurm sends TERM after the warning: the warning's word stands.
+            self.on_overrun()
             return
         self.reason = signal.Signals(number).name
         self.wants_requeue = kind == "requeue"

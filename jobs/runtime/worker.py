@@ -8,7 +8,6 @@ import importlib
 import logging
 import os
 import platform
-import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -18,8 +17,17 @@ import yaml
 
 from jobs.conf import JobConfig
 from jobs.runtime.context import JobContext
+from jobs.runtime.ending import (
+    EXIT_INPUT,
+    EXIT_LOST,
+    LostRankError,
+    close,
+    fail,
+    leave,
+    note_overrun,
+)
 from jobs.runtime.freeze import load_frozen
-from jobs.runtime.record import FINISHED, RunRecord
+from jobs.runtime.record import RunRecord
 from jobs.runtime.requeue import requeue
 from jobs.runtime.stop import StopFlag, find_deadline
 from jobs.runtime.trackers import build_trackers
@@ -32,7 +40,6 @@ from pipeline.core.world import World
 
 log = logging.getLogger(__name__)
 
-EXIT_INPUT = 2
 PACKAGES = (
     "torch",
     "diffusers",
@@ -62,10 +69,9 @@ class Worker:
             config: JobConfig = load_frozen(run_dir, module.SCHEMA)
             return _run(job, module, config, run_dir=run_dir, started_s=started_s)
         except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.stderr.flush()
-            # Not an exception: its traceback would bury the one line that matters.
-            os._exit(EXIT_INPUT)
+            leave(str(error), EXIT_INPUT)
+        except LostRankError as error:
+            leave(str(error), EXIT_LOST)
 
     def checkpoint(self, path: str) -> Any:
         """Say what to run after a requeue: the same folder."""
@@ -88,9 +94,10 @@ def _run(job: str, module: Any, config: JobConfig, *, run_dir: RunDir, started_s
             started_s=started_s,
         ),
         world=world,
+        on_overrun=lambda: note_overrun(cluster, record),
     )
+    record: RunRecord | None = None
     stop.listen()
-    record = None
     if world.is_main:
         write_json(run_dir.env_json, _environment(world))
         record = RunRecord(
@@ -116,53 +123,18 @@ def _run(job: str, module: Any, config: JobConfig, *, run_dir: RunDir, started_s
     try:
         outcome: Outcome = module.run(config, context)
     except BaseException as error:
-        log.error("failed: %s", error)
-        if record is not None:
-            record.end("failed", reason=f"{type(error).__name__}: {error}", outcome=None)
         tracker.finish([], succeeded=False)
-        raise
-    status = _close(config, outcome, stop=stop, record=record, run_dir=run_dir)
+        told = fail(error, record=record, world=world)
+        if told is error:
+            raise
+        raise told from error
+    status = close(config, outcome, stop=stop, record=record, run_dir=run_dir)
     tracker.finish(sorted(run_dir.lora.glob("*")) if outcome.finished else [], succeeded=True)
     if lock is not None:
         lock.close()
     if status == "requeue":
         requeue(job_id(os.environ), run_dir)
     return status
-
-
-def _close(
-    config: JobConfig,
-    outcome: Outcome,
-    *,
-    stop: StopFlag,
-    record: RunRecord | None,
-    run_dir: RunDir,
-) -> str:
-    """Write down how it ended and return ``finished``, ``stopped`` or ``requeue``."""
-    if record is None:
-        return FINISHED if outcome.finished else "requeue" if stop.wants_requeue else "stopped"
-    if outcome.finished:
-        record.end(FINISHED, reason="", outcome=outcome)
-        log.info("finished: %s", run_dir.path)
-        return FINISHED
-    record.end("stopped", reason=stop.reason, outcome=outcome)
-    log.info("stopped (%s) at %s", stop.reason, outcome.figures.get("num_images"))
-    if not stop.wants_requeue:
-        return "stopped"
-    position = int(outcome.figures.get("num_images", -1))
-    if position in record.last_positions() and position >= 0:
-        record.end("failed", reason="no progress", outcome=outcome)
-        raise InputError(
-            f"cluster.timeout_min: two attempts ended at {position}; "
-            f"{config.cluster.timeout_min} min less signal_delay_s="
-            f"{config.cluster.signal_delay_s} is too short for one step"
-        )
-    if record.num_attempts > config.cluster.max_requeues:
-        record.end("failed", reason="too many requeues", outcome=outcome)
-        raise InputError(
-            f"cluster.max_requeues: {config.cluster.max_requeues} requeues are used up"
-        )
-    return "requeue"
 
 
 def _prepare_environment(world: World, run_dir: RunDir) -> None:

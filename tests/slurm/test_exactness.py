@@ -120,13 +120,15 @@ def test_interrupted_equals_straight(
 
 @pytest.mark.parametrize("ranks", RANKS)
 def test_time_limit_requeues_and_equals_straight(runs: Path, ranks: int) -> None:
-    long = "num_images=640"
+    # Four ranks on two cores need half a minute to begin, and so more images to be cut at all.
+    long, delay_s = ("num_images=640", 45) if ranks < 4 else ("num_images=1280", 25)
     undisturbed, _ = submit(runs, f"long-{ranks}", ranks, long)
     wait_finished(undisturbed)
-    # One minute is the least Slurm gives; the job leaves by its own deadline 45 s before that.
+    # One minute is the least Slurm gives; the job leaves by its own deadline before that.
     run, job_id = submit(
-        runs, f"time-{ranks}", ranks, long, "cluster.timeout_min=1", "cluster.signal_delay_s=45"
-    )
+        runs, f"time-{ranks}", ranks, long, "cluster.timeout_min=1",
+        f"cluster.signal_delay_s={delay_s}",
+    )  # fmt: skip
     wait_finished(run)
     attempts = record(run)["attempts"]
     assert len(attempts) >= 2, "it finished within the limit: nothing was tested"

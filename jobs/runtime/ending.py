@@ -1,0 +1,94 @@
+"""How an attempt ends: finished, stopped, requeued or failed; each written down in ``run.json``."""
+
+import logging
+import os
+import sys
+from typing import NoReturn
+
+from jobs.conf import ClusterConfig, JobConfig
+from jobs.runtime.record import FINISHED, RunRecord
+from jobs.runtime.stop import StopFlag
+from pipeline.core.errors import InputError
+from pipeline.core.outcome import Outcome
+from pipeline.core.rundir import RunDir
+from pipeline.core.world import World
+
+log = logging.getLogger(__name__)
+
+EXIT_INPUT = 2
+EXIT_LOST = 1
+PEER_LOST = ("by peer", "gloo/transport", "gloo/rendezvous", "NCCL")
+"""What torch's process groups say when the process at the other end is gone."""
+
+
+class LostRankError(Exception):
+    """Another rank of this job is gone."""
+
+
+def leave(line: str, status: int) -> NoReturn:
+    """End this process with one line; a traceback would bury it."""
+    print(f"error: {line}", file=sys.stderr)
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def fail(error: BaseException, *, record: RunRecord | None, world: World) -> BaseException:
+    """Write a failure down; return what to raise."""
+    raised = error
+    if world.world_size > 1 and any(sign in str(error) for sign in PEER_LOST):
+        said = str(error).splitlines()[0].rpartition("] ")[2] or type(error).__name__
+        raised = LostRankError(
+            f"another rank is gone ({said}); its own log says why; go on with jobs.resubmit"
+        )
+    known = isinstance(raised, (InputError, LostRankError))
+    reason = str(raised) if known else f"{type(error).__name__}: {error}"
+    log.error("failed: %s", reason, exc_info=None if isinstance(error, InputError) else error)
+    if record is not None:
+        record.end("failed", reason=reason, outcome=None)
+    return raised
+
+
+def note_overrun(cluster: ClusterConfig, record: RunRecord | None) -> None:
+    """Say that the time limit came before a step and its checkpoint were done."""
+    line = (
+        f"cluster.timeout_min: {cluster.timeout_min} min are over and no step was finished and "
+        f"saved in the last signal_delay_s={cluster.signal_delay_s}; raise one of them"
+    )
+    print(f"error: {line}", file=sys.stderr, flush=True)
+    if record is not None:
+        record.note("failed", reason=line)
+
+
+def close(
+    config: JobConfig,
+    outcome: Outcome,
+    *,
+    stop: StopFlag,
+    record: RunRecord | None,
+    run_dir: RunDir,
+) -> str:
+    """Write down how it ended and return ``finished``, ``stopped`` or ``requeue``."""
+    if record is None:
+        return FINISHED if outcome.finished else "requeue" if stop.wants_requeue else "stopped"
+    if outcome.finished:
+        record.end(FINISHED, reason="", outcome=outcome)
+        log.info("finished: %s", run_dir.path)
+        return FINISHED
+    record.end("stopped", reason=stop.reason, outcome=outcome)
+    log.info("stopped (%s) at %s", stop.reason, outcome.figures.get("num_images"))
+    if not stop.wants_requeue:
+        return "stopped"
+    position = int(outcome.figures.get("num_images", -1))
+    if position >= 0 and position == record.last_position():
+        record.end("failed", reason="no progress", outcome=outcome)
+        raise InputError(
+            f"cluster.timeout_min: two attempts ended at {position}; "
+            f"{config.cluster.timeout_min} min less signal_delay_s="
+            f"{config.cluster.signal_delay_s} is too short for one step"
+        )
+    if record.num_attempts > config.cluster.max_requeues:
+        record.end("failed", reason="too many requeues", outcome=outcome)
+        raise InputError(
+            f"cluster.max_requeues: {config.cluster.max_requeues} requeues are used up"
+        )
+    return "requeue"
