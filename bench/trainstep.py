@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from pipeline.core.errors import InputError
+from pipeline.core.errors import one_line_errors
 from pipeline.core.world import World
 from pipeline.data.conf import DataConfig
 from pipeline.data.dataset import Dataset
@@ -54,7 +54,13 @@ def build(cfg: TrainConfig) -> tuple[Trainer, Any]:
     )
     dataset = Dataset.open(cfg.data.path)
     loader = Loader(
-        dataset.split("train"), cfg.data, flip_ok=True, run_seed=0, device="cpu", num_threads=1
+        dataset.split("train"),
+        cfg.data,
+        size_px=dataset.size_px,
+        flip_ok=True,
+        run_seed=0,
+        device="cpu",
+        num_threads=1,
     )
     stream = loader.stream(0, batch_size=cfg.batch_size, num_accumulation_steps=1, world=world)
     return trainer, stream
@@ -80,6 +86,7 @@ def our_round(trainer: Trainer, stream: Any) -> float:
     return STEPS * trainer.cfg.batch_size / (time.perf_counter() - start)
 
 
+@one_line_errors
 def main() -> int:
     """Print both rates and their ratio."""
     parser = argparse.ArgumentParser(prog="python -m bench.trainstep", description=__doc__)
@@ -89,11 +96,7 @@ def main() -> int:
         data=DataConfig(path=parser.parse_args().dataset),
         lora=LoraConfig(),
     )
-    try:
-        trainer, stream = build(cfg)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    trainer, stream = build(cfg)
     bare_optimizer = build_optimizer(trainer.named, cfg.optim)
     inputs = trainer.inputs(next(islice(stream, 1)))
     ours, bare = [], []

@@ -8,10 +8,11 @@ from pathlib import Path
 from jobs.conf import JobConfig
 from jobs.runtime.freeze import load_frozen
 from jobs.runtime.launch import launch
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.rundir import RunDir
 
 
+@one_line_errors
 def main() -> int:
     """Submit with the cluster settings the run was frozen with."""
     parser = argparse.ArgumentParser(prog="python -m jobs.resubmit", description=__doc__)
@@ -19,15 +20,11 @@ def main() -> int:
     parser.add_argument("--wait", action="store_true", help="show progress until the end")
     arguments = parser.parse_args()
     run_dir = RunDir(arguments.run.absolute())
-    try:
-        if not run_dir.config.is_file():
-            raise InputError(f"{run_dir.path}: not a run folder (no config.yaml)")
-        job = run_dir.path.parts[-3]
-        config: JobConfig = load_frozen(run_dir, importlib.import_module(f"jobs.{job}").SCHEMA)
-        return launch(run_dir, config.cluster, job=job, wait=arguments.wait or None)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    if not run_dir.config.is_file():
+        raise InputError(f"{run_dir.path}: not a run folder (no config.yaml)")
+    job = run_dir.path.parts[-3]
+    config: JobConfig = load_frozen(run_dir, importlib.import_module(f"jobs.{job}").SCHEMA)
+    return launch(run_dir, config.cluster, job=job, wait=arguments.wait or None)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.files import write_atomic
 from pipeline.core.rundir import RunDir
 from pipeline.core.sheet import side_by_side
 
 
+@one_line_errors
 def main() -> int:
     """Write the sheet: each pair is the same index (prompt and seed) of both runs."""
     parser = argparse.ArgumentParser(prog="python -m jobs.sheet", description=__doc__)
@@ -21,20 +22,14 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="PNG to write")
     parser.add_argument("--pairs", type=int, default=4, help="pairs in a row")
     arguments = parser.parse_args()
-    try:
-        left, right = (_images(RunDir(path)) for path in (arguments.left, arguments.right))
-        if left.keys() != right.keys():
-            raise InputError(f"{arguments.right}: not the same images as {arguments.left}")
-        names = sorted(left)
-        sheet = side_by_side(
-            [left[n] for n in names], [right[n] for n in names], pairs=arguments.pairs
-        )
-        buffer = BytesIO()
-        sheet.save(buffer, format="PNG")
-        write_atomic(arguments.out, buffer.getvalue())
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    left, right = (_images(RunDir(path)) for path in (arguments.left, arguments.right))
+    if left.keys() != right.keys():
+        raise InputError(f"{arguments.right}: not the same images as {arguments.left}")
+    names = sorted(left)
+    sheet = side_by_side([left[n] for n in names], [right[n] for n in names], pairs=arguments.pairs)
+    buffer = BytesIO()
+    sheet.save(buffer, format="PNG")
+    write_atomic(arguments.out, buffer.getvalue())
     return 0
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.files import sha256_file
 from pipeline.core.rundir import RunDir
 
@@ -99,17 +99,14 @@ def _digests(folder: Path | None, pattern: str) -> dict[str, str]:
     return {p.name: sha256_file(p) for p in sorted(folder.glob(pattern))}
 
 
+@one_line_errors
 def main() -> int:
     """Print one line a verdict."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("left", type=Path)
     parser.add_argument("right", type=Path)
     args = parser.parse_args()
-    try:
-        verdicts = compare_runs(RunDir(args.left), RunDir(args.right))
-    except InputError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+    verdicts = compare_runs(RunDir(args.left), RunDir(args.right))
     for verdict in verdicts:
         word = "equal  " if verdict.equal else "DIFFERS"
         sys.stdout.write(f"{word} {verdict.what:<12} {verdict.detail}\n")

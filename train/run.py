@@ -87,6 +87,7 @@ def run_training(
         name: Loader(
             split,
             cfg.data,
+            size_px=dataset.size_px,
             flip_ok=dataset.flip_ok,
             run_seed=cfg.seed,
             device=world.device,

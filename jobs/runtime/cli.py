@@ -9,11 +9,10 @@ from jobs.runtime.config import compose_config, expand_sweep, freeze
 from jobs.runtime.freeze import freeze_run
 from jobs.runtime.helptext import help_text
 from jobs.runtime.launch import launch
-from pipeline.core.errors import InputError
-
-EXIT_INPUT = 2
+from pipeline.core.errors import InputError, one_line_errors
 
 
+@one_line_errors
 def main(job: str, schema: type[Any], argv: Sequence[str] | None = None) -> int:
     """Compose, freeze and submit; return the exit status.
 
@@ -26,11 +25,7 @@ def main(job: str, schema: type[Any], argv: Sequence[str] | None = None) -> int:
     if {"-h", "--help"} & set(arguments):
         print(help_text(job, schema))
         return 0
-    try:
-        return _dispatch(job, schema, arguments)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_INPUT
+    return _dispatch(job, schema, arguments)
 
 
 def _dispatch(job: str, schema: type[Any], arguments: list[str]) -> int:

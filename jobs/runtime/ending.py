@@ -8,14 +8,13 @@ from typing import NoReturn
 from jobs.conf import ClusterConfig, JobConfig
 from jobs.runtime.record import FINISHED, RunRecord
 from jobs.runtime.stop import StopFlag
-from pipeline.core.errors import InputError
+from pipeline.core.errors import InputError, plain
 from pipeline.core.outcome import Outcome
 from pipeline.core.rundir import RunDir
 from pipeline.core.world import World
 
 log = logging.getLogger(__name__)
 
-EXIT_INPUT = 2
 EXIT_LOST = 1
 PEER_LOST = ("by peer", "gloo/transport", "gloo/rendezvous", "NCCL")
 """What torch's process groups say when the process at the other end is gone."""
@@ -27,14 +26,13 @@ class LostRankError(Exception):
 
 def leave(line: str, status: int) -> NoReturn:
     """End this process with one line; a traceback would bury it."""
-    print(f"error: {line}", file=sys.stderr)
-    sys.stderr.flush()
+    print(f"error: {' '.join(line.split())}", file=sys.stderr, flush=True)
     os._exit(status)
 
 
 def fail(error: BaseException, *, record: RunRecord | None, world: World) -> BaseException:
     """Write a failure down; return what to raise."""
-    raised = error
+    raised = plain(error)
     if world.world_size > 1 and any(sign in str(error) for sign in PEER_LOST):
         said = str(error).splitlines()[0].rpartition("] ")[2] or type(error).__name__
         raised = LostRankError(
@@ -42,7 +40,7 @@ def fail(error: BaseException, *, record: RunRecord | None, world: World) -> Bas
         )
     known = isinstance(raised, (InputError, LostRankError))
     reason = str(raised) if known else f"{type(error).__name__}: {error}"
-    log.error("failed: %s", reason, exc_info=None if isinstance(error, InputError) else error)
+    log.error("failed: %s", reason, exc_info=None if isinstance(raised, InputError) else error)
     if record is not None:
         record.end("failed", reason=reason, outcome=None)
     return raised

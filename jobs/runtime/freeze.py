@@ -41,7 +41,12 @@ def freeze_run(job: str, config: JobConfig) -> RunDir:
         write_atomic(run_dir.config, text.encode())
         write_json(run_dir.code_json, _origin() | {"config_sha256": sha256_bytes(text.encode())})
     except OSError as error:
-        raise InputError(f"runs_dir: {run_dir.path} cannot be written ({error})") from error
+        if not run_dir.config.exists():
+            # Nothing was submitted: a folder without a config would only be in the way.
+            shutil.rmtree(run_dir.path, ignore_errors=True)
+        # copytree gathers one entry a file; the first says it.
+        why = error.args[0][0][2] if isinstance(error, shutil.Error) else error
+        raise InputError(f"runs_dir: {run_dir.path} cannot be written ({why})") from error
     return run_dir
 
 

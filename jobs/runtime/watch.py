@@ -8,7 +8,6 @@ from typing import Any
 import psutil
 
 from jobs.runtime.record import FINISHED
-from pipeline.core.errors import InputError
 from pipeline.core.files import read_json
 from pipeline.core.rundir import RunDir
 
@@ -91,13 +90,3 @@ class _Tail:
             self.position = file.tell()
         sys.stdout.write(text)
         sys.stdout.flush()
-
-
-def check_idle(run_dir: RunDir) -> None:
-    """Refuse a folder that is not a run.
-
-    Raises:
-        InputError: Naming it.
-    """
-    if not run_dir.config.is_file():
-        raise InputError(f"{run_dir.path}: not a run folder (no config.yaml)")

@@ -18,7 +18,6 @@ import yaml
 from jobs.conf import JobConfig
 from jobs.runtime.context import JobContext
 from jobs.runtime.ending import (
-    EXIT_INPUT,
     EXIT_LOST,
     LostRankError,
     close,
@@ -32,7 +31,7 @@ from jobs.runtime.requeue import requeue
 from jobs.runtime.stop import StopFlag, find_deadline
 from jobs.runtime.trackers import build_trackers
 from jobs.runtime.world import export_process_group, job_id, read_world
-from pipeline.core.errors import InputError
+from pipeline.core.errors import EXIT_INPUT, InputError, plain
 from pipeline.core.files import write_json
 from pipeline.core.outcome import Outcome
 from pipeline.core.rundir import RunDir
@@ -72,6 +71,11 @@ class Worker:
             leave(str(error), EXIT_INPUT)
         except LostRankError as error:
             leave(str(error), EXIT_LOST)
+        except OSError as error:
+            told = plain(error)
+            if told is error:
+                raise
+            leave(str(told), EXIT_INPUT)
 
     def checkpoint(self, path: str) -> Any:
         """Say what to run after a requeue: the same folder."""

@@ -118,7 +118,7 @@ class DataConfig:
     trigger: str = ""
     """Words put before every caption."""
     cache_gib: float = 4.0
-    """GiB. Data sets whose decoded pixels fit stay decoded in memory; 0 decodes each time."""
+    """GiB a rank. A data set whose pixels fit as float32 is decoded once; 0 decodes each time."""
     num_threads: int = 0
     """CPU threads of the loader; 0 takes what the rank was given."""
 

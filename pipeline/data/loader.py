@@ -2,13 +2,11 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from io import BytesIO
 from typing import Any
 
 import numpy as np
 import torch
 import torch.utils.dlpack
-from PIL import Image
 from torch import Tensor
 
 from pipeline.core.errors import InputError
@@ -18,6 +16,8 @@ from pipeline.data.conf import Background, DataConfig
 from pipeline.data.dataset import Split
 from pipeline.data.order import Draw, Order, micro_batches
 
+FLOAT_BYTES = 4
+
 
 class Loader:
     """Batches of one split.
@@ -25,6 +25,7 @@ class Loader:
     Args:
         split: Images and captions.
         cfg: How they become tensors.
+        size_px: Side of every image.
         flip_ok: Whether the data set allows mirroring.
         run_seed: Decides order, flips, backgrounds and caption dropout.
         device: ``cpu`` or ``cuda:<index>``.
@@ -36,6 +37,7 @@ class Loader:
         split: Split,
         cfg: DataConfig,
         *,
+        size_px: int,
         flip_ok: bool,
         run_seed: int,
         device: str,
@@ -48,13 +50,19 @@ class Loader:
         self.device = device
         self.num_threads = num_threads
         self.order = Order(len(split), cfg, flip_ok=flip_ok, run_seed=run_seed)
-        first = _decode(split.png_bytes(0))
-        self.size_px = first.shape[0]
-        fits = first.nbytes * len(split) <= cfg.cache_gib * 2**30
-        self._decoded = (
-            np.stack([_decode(split.png_bytes(i)) for i in range(len(split))]) if fits else None
+        self.size_px = size_px
+        self._dali = _import_dali()
+        fits = 4 * size_px**2 * FLOAT_BYTES * len(split) <= cfg.cache_gib * 2**30
+        self._ready = (
+            self._dali.make_ready(
+                [split.png_bytes(i) for i in range(len(split))],
+                background=cfg.background,
+                num_threads=num_threads,
+            )
+            if fits
+            else None
         )
-        self._fixed: dict[int, tuple[Any, deque[list[Draw]]]] = {}
+        self._fixed: dict[int, tuple[Any, deque[tuple[Any, ...]]]] = {}
 
     def stream(
         self, start: int, *, batch_size: int, num_accumulation_steps: int, world: World
@@ -67,46 +75,43 @@ class Loader:
             world=world,
         )
         size = batch_size // (world.world_size * num_accumulation_steps)
-        waiting: deque[list[Draw]] = deque()
+        waiting: deque[tuple[list[Draw], tuple[Any, ...]]] = deque()
 
         def source() -> tuple[Any, ...]:
             draws = [self.order.draw(index) for index in next(spans)]
-            waiting.append(draws)
-            return self._arrays(draws)
+            arrays = self._arrays(draws)
+            # DALI reads the arrays in place: they must live until their batch is out.
+            waiting.append((draws, arrays))
+            return arrays
 
         pipeline = self._pipeline(source, size)
         while True:
             (out,) = pipeline.run()
-            yield self._batch(waiting.popleft(), out)
+            draws, _ = waiting.popleft()
+            yield self._batch(draws, out)
 
     def fixed(self, sample_ids: Sequence[int]) -> Batch:
         """Return given images as they are: no flip, no dropout, a neutral background."""
-        draws = [Draw(i, i, False, True, (128, 128, 128)) for i in sample_ids]
+        is_random = self.cfg.background is Background.random
+        rgb = (128, 128, 128) if is_random else self.order.solid_rgb
+        draws = [Draw(i, i, False, True, rgb) for i in sample_ids]
         if len(draws) not in self._fixed:
-            queue: deque[list[Draw]] = deque()
-            pipeline = self._pipeline(lambda: self._arrays(queue[0]), len(draws), prefetch=False)
-            self._fixed[len(draws)] = (pipeline, queue)
-        pipeline, queue = self._fixed[len(draws)]
-        queue.clear()
-        queue.append(draws)
+            given: deque[tuple[Any, ...]] = deque(maxlen=1)
+            pipeline = self._pipeline(lambda: given[0], len(draws), prefetch=False)
+            self._fixed[len(draws)] = (pipeline, given)
+        pipeline, given = self._fixed[len(draws)]
+        given.append(self._arrays(draws))
         (out,) = pipeline.run()
         return self._batch(draws, out)
 
     def _pipeline(self, source: Any, size: int, *, prefetch: bool = True) -> Any:
-        try:
-            from pipeline.data.dali import build_pipeline
-        except ImportError as error:
-            raise InputError(
-                f"DALI cannot be imported ({error}); install it with "
-                "`pip install nvidia-dali-cuda130` (or -cuda120 for CUDA 12)"
-            ) from None
-        return build_pipeline(
+        return self._dali.build_pipeline(
             source,
             batch_size=size,
             size_px=self.size_px,
             pixel_scale=self.cfg.pixel_scale,
             background=self.cfg.background,
-            is_decoded=self._decoded is not None,
+            is_ready=self._ready is not None,
             device=self.device,
             num_threads=self.num_threads,
             prefetch=prefetch,
@@ -114,18 +119,15 @@ class Loader:
 
     def _arrays(self, draws: list[Draw]) -> tuple[Any, ...]:
         ids = [draw.sample_id for draw in draws]
-        if self._decoded is not None:
-            images: Any = self._decoded[ids]
+        if self._ready is not None:
+            images: Any = self._ready[ids]
         else:
             images = [np.frombuffer(self.split.png_bytes(i), dtype=np.uint8) for i in ids]
         flips = np.array([draw.is_flipped for draw in draws], dtype=np.int32)
         if self.cfg.background is Background.keep:
             return images, flips
-        if self.cfg.background is Background.random:
-            colours = np.array([d.background_rgb for d in draws], dtype=np.float32)
-        else:
-            colours = np.tile(np.array(self.cfg.background_rgb, dtype=np.float32), (len(draws), 1))
-        return images, flips, colours
+        colours = np.array([draw.background_rgb for draw in draws], dtype=np.float32)
+        return images, flips, colours.reshape(-1, 3, 1, 1)
 
     def _batch(self, draws: list[Draw], out: Any) -> Batch:
         # DALI uses its buffers again: the batch gets its own memory.
@@ -143,5 +145,13 @@ class Loader:
         )
 
 
-def _decode(png: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    return np.asarray(Image.open(BytesIO(png)).convert("RGBA"))
+def _import_dali() -> Any:
+    # Late: it takes a second, and reads the GPU driver.
+    try:
+        from pipeline.data import dali
+    except ImportError as error:
+        raise InputError(
+            f"DALI cannot be imported ({error}); install it with "
+            "`pip install nvidia-dali-cuda130` (or -cuda120 for CUDA 12)"
+        ) from None
+    return dali

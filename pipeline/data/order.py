@@ -13,7 +13,7 @@ from jaxtyping import Int64
 from pipeline.core.errors import InputError
 from pipeline.core.seeds import derive_permutation, derive_seed, derive_uniform
 from pipeline.core.world import World
-from pipeline.data.conf import DataConfig
+from pipeline.data.conf import Background, DataConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Order:
         self.cfg = cfg
         self.flips = cfg.flip and flip_ok
         self.run_seed = run_seed
+        self.solid_rgb = (cfg.background_rgb[0], cfg.background_rgb[1], cfg.background_rgb[2])
         self._epoch = -1
         self._permutation: Int64[np.ndarray, " n"] = np.empty(0, dtype=np.int64)
 
@@ -46,15 +47,20 @@ class Order:
                 self.run_seed, "shuffle", epoch, size=self.num_samples
             )
             self._epoch = epoch
-        seed = self.run_seed
-        colour = derive_seed(seed, "background", index)
+        seed, dropout = self.run_seed, self.cfg.caption_dropout
         return Draw(
             index=index,
             sample_id=int(self._permutation[offset]),
             is_flipped=self.flips and derive_uniform(seed, "flip", index) < 0.5,
-            has_caption=derive_uniform(seed, "caption_dropout", index) >= self.cfg.caption_dropout,
-            background_rgb=(colour & 255, colour >> 8 & 255, colour >> 16 & 255),
+            has_caption=not dropout or derive_uniform(seed, "caption_dropout", index) >= dropout,
+            background_rgb=self._background(index),
         )
+
+    def _background(self, index: int) -> tuple[int, int, int]:
+        if self.cfg.background is not Background.random:
+            return self.solid_rgb
+        colour = derive_seed(self.run_seed, "background", index)
+        return colour & 255, colour >> 8 & 255, colour >> 16 & 255
 
 
 def micro_batches(

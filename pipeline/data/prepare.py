@@ -156,9 +156,10 @@ def _check(cfg: PrepareConfig, kept: list[Kept], rejected: list[Rejected]) -> No
 def _write(
     cfg: PrepareConfig, kept: list[Kept], rejected: list[Rejected]
 ) -> dict[str, float | int | str]:
-    cfg.out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{cfg.out.name}.", dir=cfg.out.parent))
+    scratch = None
     try:
+        cfg.out.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{cfg.out.name}.", dir=cfg.out.parent))
         card = _write_shards(scratch, cfg, kept)
         write_json(scratch / "report.json", _report(kept, rejected))
         _write_sheet(scratch / "contact_sheet.png", kept)
@@ -174,7 +175,8 @@ def _write(
     except OSError as error:
         raise InputError(f"out: {cfg.out} could not be written ({error})") from error
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
     return {
         "num_images": len(kept),
         "num_validation": sum(k.split == "validation" for k in kept),

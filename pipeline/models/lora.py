@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig as PeftLoraConfig
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import nn
 
 from pipeline.core.errors import InputError
 from pipeline.core.files import sha256_file
@@ -146,8 +146,3 @@ def _check_family(file: Path, family: FamilyName) -> None:
         raise InputError(
             f"loras: {file} was trained for {trained_for}, the model is {family.value}"
         )
-
-
-def snapshot(model: LoadedModel) -> dict[str, Tensor]:
-    """Return copies of what is trained."""
-    return {name: p.detach().clone() for name, p in trainable(model).items()}

@@ -91,7 +91,8 @@ def _read_tree(path: Path, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
                 if name in wanted and (file := tar.extractfile(member)) is not None:
                     yield name, file.read()
     except (OSError, tarfile.TarError, EOFError) as error:
-        raise InputError(f"source.path: {path} cannot be read as a tar archive ({error})") from None
+        why = str(error).splitlines()[0].rstrip(":") if str(error) else type(error).__name__
+        raise InputError(f"source.path: {path} cannot be read as a tar archive ({why})") from None
 
 
 def _fetch(cache_dir: Path) -> Path:

@@ -19,7 +19,15 @@ def loader(data: Path, **changes: object) -> tuple[Loader, Split]:
     cfg = DataConfig(path=data, **changes)  # type: ignore[arg-type]
     dataset = Dataset.open(data)
     split = dataset.split("train")
-    made = Loader(split, cfg, flip_ok=dataset.flip_ok, run_seed=3, device="cpu", num_threads=1)
+    made = Loader(
+        split,
+        cfg,
+        size_px=dataset.size_px,
+        flip_ok=dataset.flip_ok,
+        run_seed=3,
+        device="cpu",
+        num_threads=1,
+    )
     return made, split
 
 
