@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -40,7 +40,7 @@ def compose_config(job: str, schema: type[T], overrides: Sequence[str]) -> T:
     ConfigStore.instance().store(name=f"{job}_schema", node=schema)
     try:
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            raw = compose(job, overrides=list(overrides))
+            raw = compose(job, overrides=[_open_table(o, schema) for o in overrides])
         _refuse_added(raw, schema)
         loaded = OmegaConf.to_object(raw)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
@@ -101,6 +101,24 @@ def _refuse_added(raw: Any, schema: type[Any]) -> None:
                 raise InputError(_unknown_key(name, schema))
             if name in sections and not OmegaConf.is_missing(node, key) and node[key] is not None:
                 waiting.append((f"{name}.", node[key]))
+
+
+def _open_table(override: str, schema: type[Any]) -> str:
+    """Let ``cluster.env.NAME=...`` add a name: a table's keys are the user's, not the schema's."""
+    key = override.partition("=")[0]
+    tables = _tables(schema)
+    is_in_table = any(key == table or key.startswith(f"{table}.") for table in tables)
+    return f"++{override}" if is_in_table else override
+
+
+def _tables(schema: type[Any], prefix: str = "") -> list[str]:
+    found = []
+    for name, annotation in _annotations(schema).items():
+        if get_origin(annotation) is dict:
+            found.append(prefix + name)
+        elif dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
+            found += _tables(annotation, f"{prefix}{name}.")
+    return found
 
 
 def choices(group: str) -> list[str]:

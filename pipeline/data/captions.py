@@ -14,8 +14,8 @@ def words(stem: str) -> list[str]:
 
 
 def caption_of(stem: str) -> str:
-    """Turn ``ruby_potion3`` into ``ruby potion``; a name of digits alone gives "image"."""
-    return " ".join(words(stem)) or "image"
+    """Turn ``ruby_potion3`` into ``ruby potion``; a name of digits alone gives ""."""
+    return " ".join(words(stem))
 
 
 def group_of(folder: str, stem: str) -> str:

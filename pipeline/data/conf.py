@@ -37,7 +37,7 @@ class Background(Enum):
 class SourceConfig:
     """Raw art and how to read it."""
 
-    kind: SourceKind
+    kind: SourceKind = SourceKind.folder
     """Which of the sources."""
     path: Path | None = None
     """Folder of PNGs (``folder``), one sheet or a folder of them (``sheet``), or a local
@@ -52,6 +52,9 @@ class SourceConfig:
     """Licence of the art, an SPDX identifier where there is one; goes into the ledger."""
     attribution: str = ""
     """Author and link, where the licence asks for them."""
+    caption: str = ""
+    """Caption of images that have none of their own (no sidecar, no word in the name); "" leaves
+    such images out."""
     num_images: int = 64
     """Images the ``procedural`` source draws."""
 
@@ -65,7 +68,7 @@ class SourceConfig:
 class PrepareConfig:
     """From raw art to shards."""
 
-    source: SourceConfig
+    source: SourceConfig = field(default_factory=SourceConfig)
     out: Path
     """Folder of the data set to make."""
     art: ArtKind = ArtKind.any

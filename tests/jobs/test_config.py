@@ -63,7 +63,7 @@ def test_experiments_say_what_they_cost(file: Path) -> None:
         ("train", ["lora.dropout=2"], ["lora.dropout"]),
         ("train", ["model=sdxl", "model.revision=main"], ["model.revision", "main"]),
         ("train", ["foo=["], ["["]),
-        ("prepare", [], ["source", "required"]),
+        ("prepare", ["source.path=art"], ["out", "required"]),
         ("generate", [], ["prompts"]),
         ("generate", ["prompts=[a]", "sampler.guidance_scale=0"], ["sampler.guidance_scale"]),
     ],
@@ -88,6 +88,13 @@ def test_bad_yaml_names_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(InputError, match=r"bad YAML.*line") as refused:
         compose_config("train", TrainJob, ["+experiment=tiles32"])
     assert "\n" not in str(refused.value)
+
+
+def test_free_tables_take_any_key() -> None:
+    overrides = ["cluster.env={NCCL_DEBUG: INFO}", "cluster.env.A=b", "model.sha256={a/b.c: '01'}"]
+    config = compose_config("train", TrainJob, ["+experiment=smoke", *overrides])
+    assert config.cluster.env == {"NCCL_DEBUG": "INFO", "A": "b"}
+    assert config.model.sha256 == {"a/b.c": "01"}
 
 
 def test_a_sweep_is_a_product() -> None:

@@ -18,20 +18,21 @@ def read_folder(cfg: SourceConfig, *, max_px: int) -> Found:
     """Yield every PNG below ``cfg.path`` in name order.
 
     The caption is the text of ``<name>.txt``, or ``caption`` of ``<name>.json`` (which may also
-    give ``licence``, ``attribution`` and ``group``), or the file name in words.
+    give ``licence``, ``attribution`` and ``group``), or the file name in words, or ``cfg.caption``.
 
     Raises:
         InputError: ``cfg.path`` is not a folder.
     """
     root = require_folder(cfg.path)
+    seen: dict[Path, Path] = {}
     for file in walk(root):
         name = file.relative_to(root).as_posix()
         try:
-            told = _sidecar(file)
+            told = _sidecar(file, seen)
             yield Art(
                 name=name,
                 pixels=read_pixels(file, max_px=max_px),
-                caption=str(told.get("caption") or caption_of(file.stem)),
+                caption=_caption(file, told, default=cfg.caption),
                 licence=str(told.get("licence") or cfg.licence),
                 attribution=str(told.get("attribution") or cfg.attribution),
                 source=root.name,
@@ -61,7 +62,20 @@ def walk(root: Path) -> Iterator[Path]:
                 yield Path(folder, name)
 
 
-def _sidecar(file: Path) -> dict[str, Any]:
+def _caption(file: Path, told: dict[str, Any], *, default: str) -> str:
+    caption = str(told.get("caption") or caption_of(file.stem) or default)
+    if not caption:
+        raise Unusable(
+            f"no caption: no {file.stem}.txt, no {file.stem}.json, no word in its name; "
+            "source.caption= would give one"
+        )
+    return caption
+
+
+def _sidecar(file: Path, seen: dict[Path, Path]) -> dict[str, Any]:
+    first = seen.setdefault(file.with_suffix(""), file)
+    if first != file:
+        raise Unusable(f"same name as {first.name}: one sidecar cannot caption both")
     text, record = file.with_suffix(".txt"), file.with_suffix(".json")
     try:
         if record.is_file():

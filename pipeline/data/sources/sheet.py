@@ -22,29 +22,32 @@ def read_sheets(cfg: SourceConfig, *, max_px: int) -> Found:
     """
     if cfg.path is None or not cfg.path.exists():
         raise InputError(f"source.path: {cfg.path} does not exist; it names a sheet or a folder")
-    files = [cfg.path] if cfg.path.is_file() else list(walk(cfg.path))
-    for file in files:
+    root = cfg.path.parent if cfg.path.is_file() else cfg.path
+    for file in [cfg.path] if cfg.path.is_file() else walk(root):
+        name = file.relative_to(root).as_posix()
         try:
             pixels = read_pixels(file, max_px=max_px)
             names = _names(file)
         except Unusable as error:
-            yield Rejected(name=file.name, reason=str(error))
+            yield Rejected(name=name, reason=str(error))
             continue
-        yield from _cells(file, pixels, cfg, names=names)
+        yield from _cells(name, pixels, cfg, names=names)
 
 
-def _cells(file: Path, pixels: Pixels, cfg: SourceConfig, *, names: list[str]) -> Found:
+def _cells(sheet: str, pixels: Pixels, cfg: SourceConfig, *, names: list[str]) -> Found:
     side, step = cfg.cell_px, cfg.cell_px + cfg.spacing_px
     inner = [n - 2 * cfg.margin_px + cfg.spacing_px for n in pixels.shape[:2]]
     if any(n < step or n % step for n in inner):
         height, width = pixels.shape[:2]
         yield Rejected(
-            name=file.name,
+            name=sheet,
             reason=f"{width}x{height} is not whole cells of {side} with margin {cfg.margin_px} "
             f"and spacing {cfg.spacing_px}",
         )
         return
     rows, columns = (n // step for n in inner)
+    stem = sheet.removesuffix(Path(sheet).suffix)
+    common = caption_of(Path(sheet).stem) or cfg.caption
     for number in range(rows * columns):
         row, column = divmod(number, columns)
         top, left = cfg.margin_px + row * step, cfg.margin_px + column * step
@@ -52,14 +55,18 @@ def _cells(file: Path, pixels: Pixels, cfg: SourceConfig, *, names: list[str]) -
         if not cell[..., 3].any():
             continue
         told = names[number] if number < len(names) else ""
+        name = f"{stem}/r{row:03d}_c{column:03d}"
+        if not (told or common):
+            yield Rejected(name=name, reason=f"no caption: no {stem}.json, no word in its name")
+            continue
         yield Art(
-            name=f"{file.stem}/r{row:03d}_c{column:03d}",
+            name=name,
             pixels=cell,
-            caption=told or caption_of(file.stem),
+            caption=told or common,
             licence=cfg.licence,
             attribution=cfg.attribution,
-            source=file.name,
-            group=f"{file.stem}/{told}" if told else f"{file.stem}/row {row}",
+            source=sheet,
+            group=f"{stem}/{told}" if told else f"{stem}/row {row}",
         )
 
 
