@@ -44,7 +44,7 @@ class ClusterConfig:
     cpus_per_task: int = 0
     """Cores a process; 0 shares this machine's out evenly."""
     memory_gib: int = 0
-    """GiB a node; 0 takes all of it under Slurm."""
+    """GiB a node; 0 takes all of an exclusive node, else what Slurm gives by default."""
     timeout_min: int = 240
     """Minutes until the scheduler ends the job; it is requeued and goes on."""
     max_requeues: int = 20

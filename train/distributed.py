@@ -7,6 +7,8 @@ there.
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 
+from pipeline.core.device import require_device
+from pipeline.core.errors import InputError
 from pipeline.core.world import World
 from pipeline.generate.conf import Precision
 
@@ -16,8 +18,15 @@ MIXED_PRECISION = {Precision.fp32: "no", Precision.bf16: "bf16", Precision.fp16:
 def build_accelerator(
     world: World, *, precision: Precision, num_accumulation_steps: int
 ) -> Accelerator:
-    """Collective: join the process group, NCCL on GPUs, gloo on CPUs."""
+    """Collective: join the process group, NCCL on GPUs, gloo on CPUs.
+
+    Raises:
+        InputError: The rank's GPU is not there, or the precision needs one.
+    """
+    require_device(world.device)
     on_gpu = world.device.startswith("cuda")
+    if precision is Precision.fp16 and not on_gpu:
+        raise InputError("precision: fp16 needs a GPU; allowed on a CPU: fp32, bf16")
     if on_gpu:
         torch.cuda.set_device(torch.device(world.device))
     accelerator = Accelerator(

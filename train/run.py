@@ -248,10 +248,11 @@ def _build_model(cfg: TrainConfig, world: World) -> LoadedModel:
     for module in model.modules.values():
         module.train()
     if cfg.gradient_checkpointing:
-        for module in model.modules.values():
-            module.enable_gradient_checkpointing() if hasattr(
-                module, "enable_gradient_checkpointing"
-            ) else module.gradient_checkpointing_enable()
+        # diffusers and transformers each have their own word for it.
+        model.pipeline.unet.enable_gradient_checkpointing()
+        for name, module in model.modules.items():
+            if name != "unet":
+                module.activation_checkpointing_enable()
     return model
 
 

@@ -46,8 +46,12 @@ def fail(error: BaseException, *, record: RunRecord | None, world: World) -> Bas
     return raised
 
 
-def note_overrun(cluster: ClusterConfig, record: RunRecord | None) -> None:
-    """Say that the time limit came before a step and its checkpoint were done."""
+def note_end(cluster: ClusterConfig, record: RunRecord | None, *, was_warned: bool) -> None:
+    """Write down what is true if the process is killed before it can say more."""
+    if not was_warned:
+        if record is not None:
+            record.note("stopped", reason="told to end; killed before it could save")
+        return
     line = (
         f"cluster.timeout_min: {cluster.timeout_min} min are over and no step was finished and "
         f"saved in the last signal_delay_s={cluster.signal_delay_s}; raise one of them"

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import inspect
 import textwrap
+from collections.abc import Iterator
 from enum import Enum
 from typing import Any
 
@@ -24,7 +25,7 @@ def help_text(job: str, schema: type[Any]) -> str:
     lines = [USAGE.format(job=job), "choices:"]
     lines += [f"  {group:<12} {', '.join(choices(group))}" for group in groups]
     lines += ["", "keys:"]
-    return "\n".join([*lines, *_keys(schema, "")])
+    return "\n".join([*lines, *(line for key in all_keys(schema) for line in _lines(key))])
 
 
 def field_docs(schema: type[Any]) -> dict[str, str]:
@@ -46,23 +47,37 @@ def field_docs(schema: type[Any]) -> dict[str, str]:
     return docs
 
 
-def _keys(schema: type[Any], prefix: str) -> list[str]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Key:
+    """One setting, as help and reference show it."""
+
+    name: str
+    default: str
+    allowed: tuple[str, ...]
+    doc: str
+
+
+def all_keys(schema: type[Any], prefix: str = "") -> Iterator[Key]:
+    """Yield the settings of a schema, nested ones by their dotted names."""
     docs = field_docs(schema)
-    lines = []
     for field in dataclasses.fields(schema):
         kind: Any = field.type
         if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-            lines += _keys(kind, f"{prefix}{field.name}.")
+            yield from all_keys(kind, f"{prefix}{field.name}.")
             continue
-        name = f"{prefix}{field.name}={_default(field)}"
-        allowed = ""
-        if isinstance(kind, type) and issubclass(kind, Enum):
-            allowed = f"One of {', '.join(member.value for member in kind)}. "
-        text = allowed + docs.get(field.name, "")
-        lines += textwrap.wrap(
-            f"  {name}  {text}", width=100, subsequent_indent=" " * 6, break_on_hyphens=False
+        is_choice = isinstance(kind, type) and issubclass(kind, Enum)
+        yield Key(
+            name=prefix + field.name,
+            default=_default(field),
+            allowed=tuple(member.value for member in kind) if is_choice else (),
+            doc=docs.get(field.name, ""),
         )
-    return lines
+
+
+def _lines(key: Key) -> list[str]:
+    allowed = f"One of {', '.join(key.allowed)}. " if key.allowed else ""
+    text = f"  {key.name}={key.default}  {allowed}{key.doc}"
+    return textwrap.wrap(text, width=100, subsequent_indent=" " * 6, break_on_hyphens=False)
 
 
 def _default(field: dataclasses.Field[Any]) -> str:

@@ -103,10 +103,14 @@ def slurm_parameters(run_dir: RunDir, cluster: ClusterConfig, *, name: str) -> d
         "srun_args": srun_args,
         "setup": setup_lines(run_dir, cluster),
         "additional_parameters": {"requeue": True},
-        "mem": f"{cluster.memory_gib}G" if cluster.memory_gib else "0",
     }
     optional = {
         "cpus_per_task": cluster.cpus_per_task or None,
+        "mem": f"{cluster.memory_gib}G"
+        if cluster.memory_gib
+        else "0"
+        if cluster.exclusive
+        else None,
         "gpus_per_node": None if cluster.gres else cluster.gpus_per_node or None,
         "gres": cluster.gres,
         "partition": cluster.partition,
@@ -120,9 +124,10 @@ def slurm_parameters(run_dir: RunDir, cluster: ClusterConfig, *, name: str) -> d
 
 def setup_lines(run_dir: RunDir, cluster: ClusterConfig) -> list[str]:
     """Return the shell lines that make a rank run the frozen code with its share of threads."""
-    env = KEEP_THREADS_APART | {"PYTHONPATH": str(run_dir.code)} | cluster.env
+    env = KEEP_THREADS_APART | {"PYTHONPATH": str(run_dir.code)}
     if cluster.cpus_per_task:
         env["OMP_NUM_THREADS"] = str(cluster.cpus_per_task)
+    env |= cluster.env
     exports = [f"export {key}={_quoted(value)}" for key, value in sorted(env.items())]
     return [*cluster.setup, *exports, f"cd {_quoted(str(run_dir.code))}"]
 

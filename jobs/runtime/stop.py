@@ -22,8 +22,8 @@ class StopFlag:
     Args:
         deadline_s: Clock (``time.time``) after which the job should save and go; None is never.
         world: Ranks that must agree.
-        on_overrun: Called in the signal handler when the end comes although the job was warned:
-            it did not save in the time it was given.
+        on_end: Called in the signal handler when the end is near, with True when the job had been
+            warned and did not save in the time it was given.
     """
 
     def __init__(
@@ -31,11 +31,11 @@ class StopFlag:
         *,
         deadline_s: float | None,
         world: World,
-        on_overrun: Callable[[], None] = lambda: None,
+        on_end: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self.deadline_s = deadline_s
         self.world = world
-        self.on_overrun = on_overrun
+        self.on_end = on_end
         self.reason = ""
         self.wants_requeue = False
         self._group: Any = None
@@ -74,10 +74,12 @@ class StopFlag:
         kind = SIGNALS[signal.Signals(number)]
         if self.reason and kind == "end" and self.wants_requeue:
             # Slurm sends TERM after the warning: the warning's word stands.
-            self.on_overrun()
+            self.on_end(True)
             return
         self.reason = signal.Signals(number).name
         self.wants_requeue = kind == "requeue"
+        if kind == "end":
+            self.on_end(False)
 
 
 def find_deadline(

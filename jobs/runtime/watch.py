@@ -1,5 +1,6 @@
 """Show a job's progress until it ends; Ctrl-C asks it to save and go."""
 
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,8 @@ from pipeline.core.files import read_json
 from pipeline.core.rundir import RunDir
 
 POLL_S = 0.2
+ASK_SLURM_S = 1.0
+ENDED = ("", "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY")
 EXIT_STOPPED = 3
 
 
@@ -35,7 +38,20 @@ def watch(job: Any, run_dir: RunDir) -> int:
 
 def _ended(job: Any) -> bool:
     process = getattr(job, "_process", None)
-    return process.poll() is not None if process is not None else bool(job.done())
+    if process is not None:
+        return process.poll() is not None
+    # squeue, not sacct, which submitit asks: clusters without accounting have no answer there.
+    time.sleep(ASK_SLURM_S)
+    told = subprocess.run(
+        ["squeue", "--noheader", "--format=%T", f"--jobs={job.job_id}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if told.returncode:
+        # Anything else is a controller that is busy or restarting.
+        return "Invalid job id" in told.stderr
+    return told.stdout.strip() in ENDED
 
 
 def _tell_to_stop(job: Any) -> None:

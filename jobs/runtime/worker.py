@@ -23,7 +23,7 @@ from jobs.runtime.ending import (
     close,
     fail,
     leave,
-    note_overrun,
+    note_end,
 )
 from jobs.runtime.freeze import load_frozen
 from jobs.runtime.record import RunRecord
@@ -98,7 +98,7 @@ def _run(job: str, module: Any, config: JobConfig, *, run_dir: RunDir, started_s
             started_s=started_s,
         ),
         world=world,
-        on_overrun=lambda: note_overrun(cluster, record),
+        on_end=lambda was_warned: note_end(cluster, record, was_warned=was_warned),
     )
     record: RunRecord | None = None
     stop.listen()

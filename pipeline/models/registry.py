@@ -9,6 +9,7 @@ import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from torch import nn
 
+from pipeline.core.device import require_device
 from pipeline.core.errors import InputError
 from pipeline.core.files import sha256_file
 from pipeline.models.conf import FamilyName, ModelConfig
@@ -44,8 +45,10 @@ def load_model(cfg: ModelConfig, *, device: str) -> LoadedModel:
         device: ``cpu`` or ``cuda:<index>``.
 
     Raises:
-        InputError: The folder or a file is missing, is not safetensors, or has another digest.
+        InputError: The device is not there, or a file is missing, is not safetensors, or has
+            another digest.
     """
+    require_device(device)
     pipeline = _load_pipeline(cfg)
     pipeline.set_progress_bar_config(disable=True)
     pipeline.to(device)

@@ -1,3 +1,5 @@
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from jobs.runtime.config import (
     thaw,
 )
 from jobs.runtime.helptext import field_docs, help_text
+from jobs.runtime.reference import reference
 from pipeline.core.errors import InputError
 
 SCHEMAS = {"train": train.SCHEMA, "prepare": prepare.SCHEMA, "generate": generate.SCHEMA}
@@ -95,6 +98,32 @@ def test_free_tables_take_any_key() -> None:
     config = compose_config("train", TrainJob, ["+experiment=smoke", *overrides])
     assert config.cluster.env == {"NCCL_DEBUG": "INFO", "A": "b"}
     assert config.model.sha256 == {"a/b.c": "01"}
+
+
+def test_the_reference_is_up_to_date() -> None:
+    page = (CONFIGS.parent / "docs" / "configs.md").read_text()
+    assert page == reference(), "python -m jobs.runtime.reference > docs/configs.md"
+    rows = [line for line in page.splitlines() if line.startswith("| ") and line.endswith("|  |")]
+    assert rows == [], "every choice and key says what it is"
+
+
+def documented_commands() -> list[str]:
+    """Commands of launched jobs in the documents and at the head of the compositions."""
+    root = CONFIGS.parent
+    pages = [*root.glob("*.md"), *root.glob("docs/*.md"), *CONFIGS.glob("*/*.yaml")]
+    text = "\n".join(page.read_text() for page in sorted(pages))
+    found = re.findall(r"python -m (jobs\.(?:train|prepare|generate) [^#`&\n]+)", text)
+    return sorted({command.strip() for command in found if "--" not in command})
+
+
+@pytest.mark.parametrize("command", documented_commands())
+def test_a_documented_command_composes(command: str) -> None:
+    module, *overrides = shlex.split(command)
+    job = module.removeprefix("jobs.")
+    sweeps = "-m" in overrides
+    overrides = [o for o in overrides if o != "-m"]
+    for point in expand_sweep(overrides) if sweeps else [overrides]:
+        compose_config(job, SCHEMAS[job], point)
 
 
 def test_a_sweep_is_a_product() -> None:

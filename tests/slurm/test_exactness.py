@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pipeline.core.rundir import RunDir
 from repro.compare import compare_runs
@@ -92,6 +93,14 @@ def by_kill(run: RunDir, job_id: str) -> None:
     job("jobs.resubmit", str(run.path))
 
 
+def by_preemption(run: RunDir, job_id: str) -> None:
+    """A job of higher priority takes the node; Slurm warns with USR2."""
+    subprocess.run(
+        ["sbatch", "--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=sleep 2"],
+        capture_output=True, check=True,
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
@@ -106,7 +115,7 @@ def straight(request: pytest.FixtureRequest, runs: Path) -> tuple[RunDir, int]:
     return run, request.param
 
 
-@pytest.mark.parametrize("interrupt", [by_signal, by_requeue, by_kill])
+@pytest.mark.parametrize("interrupt", [by_signal, by_requeue, by_kill, by_preemption])
 def test_interrupted_equals_straight(
     runs: Path, straight: tuple[RunDir, int], interrupt: Callable[[RunDir, str], None]
 ) -> None:
@@ -134,6 +143,39 @@ def test_time_limit_requeues_and_equals_straight(runs: Path, ranks: int) -> None
     assert len(attempts) >= 2, "it finished within the limit: nothing was tested"
     assert {a["job_id"] for a in attempts} == {job_id}
     assert [v for v in compare_runs(undisturbed, run) if not v.equal] == []
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_generation_writes_the_same_bytes_on_any_number_of_ranks(runs: Path, ranks: int) -> None:
+    def generate(run_id: str, tasks: int) -> RunDir:
+        run = RunDir(runs / "generate" / "g" / run_id)
+        if not run.path.exists():
+            job(
+                "jobs.generate", "name=g", "prompts=[red gem, blue potion, green slime]",
+                "num_seeds=4", "batch_size=2", "sampler.num_steps=4", f"runs_dir={runs}",
+                f"run_id={run_id}", "cluster=slurm", f"cluster.tasks_per_node={tasks}",
+                "cluster.cpus_per_task=1", "wait=true",
+            )  # fmt: skip
+        return run
+
+    one, many = generate("ranks-1", 1), generate(f"ranks-{ranks}", ranks)
+    assert len(list(many.path.glob("manifest-*.jsonl"))) == ranks
+    assert len(list(one.images.glob("*.png"))) == 12
+    assert [v for v in compare_runs(one, many) if not v.equal] == []
+
+
+def test_a_sweep_submits_one_job_a_point_and_returns(runs: Path) -> None:
+    out = job(
+        "jobs.train", "+experiment=smoke", f"data.path={runs / 'data'}", f"runs_dir={runs}",
+        "name=sweep", "num_images=16", "sample_every=0", "cluster=slurm",
+        "cluster.cpus_per_task=1", "-m", "lora.rank=4,8",
+    )  # fmt: skip
+    folders = [Path(line.split()[1]) for line in out.splitlines() if line.startswith("run ")]
+    assert len(folders) == 2
+    for folder in folders:
+        wait_finished(RunDir(folder))
+    ranks = [yaml.safe_load((f / "config.yaml").read_text())["lora"]["rank"] for f in folders]
+    assert ranks == [4, 8]
 
 
 def test_submitted_options_are_what_was_asked_for(runs: Path) -> None:

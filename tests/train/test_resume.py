@@ -6,23 +6,32 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from pipeline.core.errors import InputError
 from pipeline.core.metrics import NullTracker
 from pipeline.core.rundir import RunDir
 from pipeline.core.world import World
 from pipeline.data.conf import Background, DataConfig
-from pipeline.generate.conf import SamplerConfig
-from pipeline.models.conf import FamilyName, LoraConfig, ModelConfig
+from pipeline.generate.conf import Precision, SamplerConfig
+from pipeline.models.conf import FamilyName, LoraConfig, ModelConfig, Targets
 from repro.compare import compare_runs, trace
-from train.conf import OptimConfig, TrainConfig
+from train.conf import Adapter, LossConfig, OptimConfig, Prediction, TrainConfig
 from train.run import run_training
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerate() -> Iterator[None]:
+    """Forget accelerate's state of the process: a job has one accelerator, this file many."""
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
 
 Interrupt = Callable[[Path, Path, int], None]
 CONTEXT = multiprocessing.get_context("spawn")
@@ -149,6 +158,50 @@ def run_here(data: Path, run: Path, **changes: Any) -> Any:
     )  # fmt: skip
 
 
+RECIPES: dict[str, dict[str, Any]] = {
+    "bf16": {"precision": Precision.bf16},
+    "gradient checkpointing": {"gradient_checkpointing": True},
+    "x0": {"loss": LossConfig(prediction=Prediction.x0, min_snr_gamma=0.0)},
+    "epsilon, noise offset": {"loss": LossConfig(prediction=Prediction.epsilon, noise_offset=0.1)},
+    "rsLoRA, all layers": {"lora": LoraConfig(rank=2, rslora=True, targets=Targets.all)},
+    "DoRA": {"lora": LoraConfig(rank=2, dora=True)},
+    "all weights, no average": {"adapter": Adapter.full, "ema_half_life_images": 0},
+    "accumulation": {"num_accumulation_steps": 3},
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_goes_on_exactly(smoke_data: Path, tmp_path: Path, recipe: str) -> None:
+    from jobs.runtime.trackers import JsonlTracker
+
+    def run(name: str, stop_after: int) -> RunDir:
+        run_dir = RunDir(tmp_path / name)
+        run_dir.path.mkdir(exist_ok=True)
+        run_dir.config.touch()
+        calls = iter(range(1, 99))
+        outcome = run_training(
+            config(
+                str(smoke_data), num_images=24, log_every=12, validate_every=0, sample_every=0,
+                **RECIPES[recipe],
+            ),
+            world=World(), run_dir=run_dir, tracker=JsonlTracker(run_dir.metrics),
+            should_stop=lambda: next(calls) == stop_after,
+        )  # fmt: skip
+        assert outcome.finished == (stop_after == 0)
+        return run_dir
+
+    straight = run("straight", 0)
+    run("stopped", 1)
+    verdicts = compare_runs(straight, run("stopped", 0))
+    assert [v for v in verdicts if not v.equal] == []
+    assert len(trace(straight)) == 2
+
+
+def test_a_precision_the_device_lacks_is_refused(smoke_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="precision: fp16 needs a GPU"):
+        run_here(smoke_data, tmp_path, precision=Precision.fp16)
+
+
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
     smoke_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,8 +235,6 @@ def test_a_changed_setting_is_refused_by_name(smoke_data: Path, tmp_path: Path) 
 
 
 def test_a_full_fine_tune_trains_every_weight(smoke_data: Path, tmp_path: Path) -> None:
-    from train.conf import Adapter
-
     outcome = run_here(
         smoke_data, tmp_path, adapter=Adapter.full, num_images=12, validate_every=0, sample_every=0
     )
