@@ -3,8 +3,6 @@
 import logging
 from collections.abc import Callable
 
-import torch
-
 from pipeline.core.checkpoint import Checkpoint, Checkpoints
 from pipeline.core.errors import InputError
 from pipeline.core.metrics import Tracker
@@ -17,13 +15,13 @@ from pipeline.data.conf import Background
 from pipeline.data.dataset import Dataset
 from pipeline.data.loader import Loader
 from pipeline.models import lora
-from pipeline.models.lora_files import save_lora
 from pipeline.models.protocol import LoadedModel
 from pipeline.models.registry import load_model
 from train.conf import Adapter, Prediction, TrainConfig
 from train.distributed import build_accelerator, same_everywhere
 from train.ema import Ema
 from train.events import RunEvents, restore
+from train.export import export
 from train.loop import train
 from train.optim import build_optimizer
 from train.step import Objective, Trainer
@@ -141,7 +139,7 @@ def run_training(
     )
     events.finish()
     if finished and world.is_main:
-        _export(cfg, model, ema, run_dir=run_dir, dataset=dataset)
+        export(cfg, model, ema, run_dir=run_dir, dataset=dataset)
     elapsed_s = watch.elapsed_s()
     figures = events.figures | {
         "num_images": trainer.num_images,
@@ -222,7 +220,16 @@ def identity(cfg: TrainConfig, *, model_digest: str, data_digest: str) -> dict[s
         (
             "data",
             cfg.data,
-            ("pixel_scale", "background", "background_rgb", "flip", "caption_dropout", "trigger"),
+            (
+                "pixel_scale",
+                "background",
+                "background_rgb",
+                "flip",
+                "caption_dropout",
+                "recolour",
+                "recolour_word",
+                "trigger",
+            ),
         ),
     ):
         fixed |= {f"{prefix}.{key}": getattr(part, key) for key in keys}
@@ -260,22 +267,3 @@ def _agree(found: Checkpoint | None) -> None:
     """Collective: refuse to begin when ranks see different checkpoints (a lagging file system)."""
     if not same_everywhere(-1 if found is None else found.num_images):
         raise InputError("checkpoints: ranks see different newest checkpoints; start the job again")
-
-
-def _export(
-    cfg: TrainConfig, model: LoadedModel, ema: Ema | None, *, run_dir: RunDir, dataset: Dataset
-) -> None:
-    weights: dict[str, torch.Tensor] | None = ema.tensors if ema is not None else None
-    if cfg.adapter is Adapter.full:
-        model.pipeline.save_pretrained(run_dir.path / "model")
-        return
-    metadata = {
-        "ss_num_train_images": str(len(dataset.split("train"))),
-        "ss_seed": str(cfg.seed),
-        "ss_learning_rate": str(cfg.optim.lr),
-        "ss_total_batch_size": str(cfg.batch_size),
-        "ss_dataset_digest": dataset.digest,
-        "dgx_pixels_num_images": str(cfg.num_images),
-    }
-    files = save_lora(model, cfg.lora, run_dir.lora, weights=weights, metadata=metadata)
-    log.info("LoRA: %s", files["diffusers"])

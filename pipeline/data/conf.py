@@ -118,6 +118,10 @@ class DataConfig:
     """Mirror half of the samples, where the data set allows it."""
     caption_dropout: float = 0.1
     """Share of samples trained without their caption, 0 to 1."""
+    recolour: float = 0.0
+    """Share of samples whose red, green and blue trade places, 0 to 1."""
+    recolour_word: str = "recoloured"
+    """Word put after the caption of such a sample, so that a model can tell them apart."""
     trigger: str = ""
     """Words put before every caption."""
     cache_gib: float = 4.0
@@ -128,7 +132,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         if self.pixel_scale < 1:
             raise ValueError(f"data.pixel_scale: {self.pixel_scale} is below 1")
-        if not 0.0 <= self.caption_dropout <= 1.0:
-            raise ValueError(f"data.caption_dropout: {self.caption_dropout} is outside 0..1")
+        for name in ("caption_dropout", "recolour"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"data.{name}: {getattr(self, name)} is outside 0..1")
         if len(self.background_rgb) != 3 or any(not 0 <= c <= 255 for c in self.background_rgb):
             raise ValueError(f"data.background_rgb: {self.background_rgb} is not three of 0..255")

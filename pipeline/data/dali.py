@@ -43,6 +43,7 @@ def build_pipeline(
     size_px: int,
     pixel_scale: int,
     background: Background,
+    recolours: bool,
     is_ready: bool,
     device: str,
     num_threads: int,
@@ -52,13 +53,14 @@ def build_pipeline(
 
     Args:
         source: Returns a batch: images (ready pixels when ``is_ready``, else PNG files), flips
-            (int32, 1 mirrors), and, where alpha is not kept, background colours (float32, shape
-            (3, 1, 1), 0 to 255). The arrays are read in place and must live until their batch is
-            out.
+            (int32, 1 mirrors); then, when ``recolours``, which channel each of three is taken from
+            (int32); then, where alpha is not kept, background colours (float32, shape (3, 1, 1),
+            0 to 255). The arrays are read in place and must live until their batch is out.
         batch_size: Images a batch at most.
         size_px: Side of a stored image.
         pixel_scale: Integer enlargement.
         background: What alpha becomes.
+        recolours: Whether channels may trade places.
         is_ready: Whether images went through ``make_ready``.
         device: ``cpu`` or ``cuda:<index>``: where the transforms run. PNG decodes on the CPU
             whatever the device; DALI has no GPU decoder for it.
@@ -76,16 +78,20 @@ def build_pipeline(
     )
     with built:
         keeps_alpha = background is Background.keep
-        images, flips, *colours = fn.external_source(
-            source=source, num_outputs=2 if keeps_alpha else 3, batch=True, no_copy=True
+        images, flips, *rest = fn.external_source(
+            source=source, num_outputs=2 + recolours + (not keeps_alpha), batch=True, no_copy=True
         )
         if not is_ready:
             images = _ready(images, background=background, on_gpu=on_gpu)
         elif on_gpu:
             images = images.gpu()
         out = fn.flip(fn.reshape(images, layout="CHW"), horizontal=flips)
+        if recolours:
+            order = rest.pop(0)
+            planes = [fn.slice(out, order[i : i + 1], [1], axes=[0]) for i in range(3)]
+            out = fn.cat(*planes, out[3:], axis=0)
         if not keeps_alpha:
-            colour = colours[0].gpu() if on_gpu else colours[0]
+            colour = rest[0].gpu() if on_gpu else rest[0]
             share = out[3:] / 255.0
             out = (out[:3] * share + colour * (1.0 - share)) / 127.5 - 1.0
         if pixel_scale > 1:

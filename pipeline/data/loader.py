@@ -111,6 +111,7 @@ class Loader:
             size_px=self.size_px,
             pixel_scale=self.cfg.pixel_scale,
             background=self.cfg.background,
+            recolours=self.cfg.recolour > 0,
             is_ready=self._ready is not None,
             device=self.device,
             num_threads=self.num_threads,
@@ -123,26 +124,29 @@ class Loader:
             images: Any = self._ready[ids]
         else:
             images = [np.frombuffer(self.split.png_bytes(i), dtype=np.uint8) for i in ids]
-        flips = np.array([draw.is_flipped for draw in draws], dtype=np.int32)
-        if self.cfg.background is Background.keep:
-            return images, flips
-        colours = np.array([draw.background_rgb for draw in draws], dtype=np.float32)
-        return images, flips, colours.reshape(-1, 3, 1, 1)
+        arrays = [images, np.array([draw.is_flipped for draw in draws], dtype=np.int32)]
+        if self.cfg.recolour:
+            arrays.append(np.array([draw.channels for draw in draws], dtype=np.int32))
+        if self.cfg.background is not Background.keep:
+            colours = np.array([draw.background_rgb for draw in draws], dtype=np.float32)
+            arrays.append(colours.reshape(-1, 3, 1, 1))
+        return tuple(arrays)
 
     def _batch(self, draws: list[Draw], out: Any) -> Batch:
         # DALI uses its buffers again: the batch gets its own memory.
         pixels_BCHW: Tensor = torch.utils.dlpack.from_dlpack(out.as_tensor()).clone()
-        trigger = self.cfg.trigger
-        captions = self.split.captions
         return Batch(
             pixels_BCHW=pixels_BCHW,
-            captions=[
-                " ".join(filter(None, (trigger, captions[d.sample_id]))) if d.has_caption else ""
-                for d in draws
-            ],
+            captions=[self._caption(draw) for draw in draws],
             indices=[draw.index for draw in draws],
             sample_ids=[draw.sample_id for draw in draws],
         )
+
+    def _caption(self, draw: Draw) -> str:
+        if not draw.has_caption:
+            return ""
+        last = self.cfg.recolour_word if draw.is_recoloured else ""
+        return " ".join(filter(None, (self.cfg.trigger, self.split.captions[draw.sample_id], last)))
 
 
 def _import_dali() -> Any:

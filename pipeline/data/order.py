@@ -15,6 +15,9 @@ from pipeline.core.seeds import derive_permutation, derive_seed, derive_uniform
 from pipeline.core.world import World
 from pipeline.data.conf import Background, DataConfig
 
+AS_THEY_ARE = (0, 1, 2)
+RECOLOURINGS = ((0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
+
 
 @dataclass(frozen=True, slots=True)
 class Draw:
@@ -25,6 +28,13 @@ class Draw:
     is_flipped: bool
     has_caption: bool
     background_rgb: tuple[int, int, int]
+    channels: tuple[int, int, int] = AS_THEY_ARE
+    """Which stored channel each of red, green and blue is taken from."""
+
+    @property
+    def is_recoloured(self) -> bool:
+        """Whether channels trade places."""
+        return self.channels != AS_THEY_ARE
 
 
 class Order:
@@ -48,13 +58,22 @@ class Order:
             )
             self._epoch = epoch
         seed, dropout = self.run_seed, self.cfg.caption_dropout
+        has_caption = not dropout or derive_uniform(seed, "caption_dropout", index) >= dropout
         return Draw(
             index=index,
             sample_id=int(self._permutation[offset]),
             is_flipped=self.flips and derive_uniform(seed, "flip", index) < 0.5,
-            has_caption=not dropout or derive_uniform(seed, "caption_dropout", index) >= dropout,
+            has_caption=has_caption,
             background_rgb=self._background(index),
+            # Without a caption nothing could tell a model that the palette is not the artist's.
+            channels=self._channels(index) if has_caption else AS_THEY_ARE,
         )
+
+    def _channels(self, index: int) -> tuple[int, int, int]:
+        share = self.cfg.recolour
+        if not share or derive_uniform(self.run_seed, "recolour", index) >= share:
+            return AS_THEY_ARE
+        return RECOLOURINGS[derive_seed(self.run_seed, "channels", index) % len(RECOLOURINGS)]
 
     def _background(self, index: int) -> tuple[int, int, int]:
         if self.cfg.background is not Background.random:

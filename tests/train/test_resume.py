@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from safetensors.torch import load_file
 
 from pipeline.core.errors import InputError
 from pipeline.core.metrics import NullTracker
@@ -240,6 +241,10 @@ def test_a_full_fine_tune_trains_every_weight(smoke_data: Path, tmp_path: Path) 
     )
     assert outcome.finished
     assert json.loads((tmp_path / "model" / "model_index.json").read_text())
+    # What is written are the averaged weights.
+    average = load_file(next((tmp_path / "checkpoints").glob("0*")) / "ema.safetensors")
+    written = load_file(tmp_path / "model" / "unet" / "diffusion_pytorch_model.safetensors")
+    assert all(torch.equal(tensor, average[f"unet.{key}"]) for key, tensor in written.items())
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def expected(made: Loader, split: Split, index: int) -> np.ndarray:  # type: ign
     size = (image.width * scale, image.height * scale)
     pixels = np.asarray(image.resize(size, Image.Resampling.NEAREST)).astype(np.float32)
     f = np.float32
-    colour, alpha = pixels[..., :3], pixels[..., 3:]
+    colour, alpha = pixels[..., list(draw.channels)], pixels[..., 3:]
     if made.cfg.background is Background.keep:
         out = np.concatenate(
             [(colour / f(127.5) - f(1)) * (alpha / f(255)), alpha / f(127.5) - f(1)], axis=2
@@ -66,17 +66,36 @@ def expected(made: Loader, split: Split, index: int) -> np.ndarray:  # type: ign
     return out.transpose(2, 0, 1)
 
 
+@pytest.mark.parametrize("recolour", [0.0, 0.5])
 @pytest.mark.parametrize("cache_gib", [0.0, 1.0])
 @pytest.mark.parametrize("scale", [1, 4])
 @pytest.mark.parametrize("background", list(Background))
 def test_pixels_equal_pillows_bit_for_bit(
-    smoke_data: Path, background: Background, scale: int, cache_gib: float
+    smoke_data: Path, background: Background, scale: int, cache_gib: float, recolour: float
 ) -> None:
-    changes = {"background": background, "pixel_scale": scale, "cache_gib": cache_gib}
+    changes = {
+        "background": background, "pixel_scale": scale, "cache_gib": cache_gib,
+        "recolour": recolour,
+    }  # fmt: skip
     made, split = loader(smoke_data, **changes)
     for batch in batches(smoke_data, 3, **changes):
         for row, index in zip(batch.pixels_BCHW.numpy(), batch.indices, strict=True):
             np.testing.assert_array_equal(row, expected(made, split, index))
+
+
+def test_recoloured_samples_say_so(smoke_data: Path) -> None:
+    changes = {"recolour": 0.5, "recolour_word": "swapped", "caption_dropout": 0.3}
+    made, split = loader(smoke_data, **changes)
+    told = 0
+    for batch in batches(smoke_data, 8, **changes):
+        for index, sample, caption in zip(
+            batch.indices, batch.sample_ids, batch.captions, strict=True
+        ):
+            changed = made.order.draw(index).is_recoloured
+            told += changed
+            assert caption in ("", split.captions[sample] + changed * " swapped")
+            assert not changed or caption
+    assert 20 < told < 50
 
 
 def test_any_number_of_ranks_sees_the_same_stream(smoke_data: Path) -> None:
