@@ -1,5 +1,6 @@
 """Root schemas: a library's config plus what only a job knows. Standard library only."""
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -19,6 +20,12 @@ class Where(Enum):
     """Processes on this machine."""
     slurm = "slurm"
     """``sbatch``."""
+
+
+SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
+"""Names of variables whose values must not be frozen into a run folder."""
+FOLDER_NAME = re.compile(r"\w[\w.-]*")
+"""What may name a folder below ``runs_dir`` and a run on W&B."""
 
 
 class WandbMode(Enum):
@@ -83,6 +90,12 @@ class ClusterConfig:
         ):
             if getattr(self, name) < least:
                 raise ValueError(f"cluster.{name}: {getattr(self, name)} is below {least}")
+        for name in self.env:
+            if SECRET.search(name):
+                raise ValueError(
+                    f"cluster.env.{name}: looks like a secret, which a run folder must not keep; "
+                    "export it before submitting: jobs inherit the environment"
+                )
 
 
 @dataclass(kw_only=True, slots=True)
@@ -114,17 +127,36 @@ class JobConfig:
     wait: bool | None = None
     """Show progress until the end; none waits everywhere but on Slurm."""
 
+    def __post_init__(self) -> None:
+        for key, name in (("name", self.name), ("run_id", self.run_id)):
+            if name is not None and not FOLDER_NAME.fullmatch(name):
+                raise ValueError(
+                    f"{key}: {name!r} cannot name a folder; allowed: letters, digits, _-."
+                )
+
 
 @dataclass(kw_only=True)
 class TrainJob(TrainConfig, JobConfig):
     """``jobs.train``."""
+
+    def __post_init__(self) -> None:
+        TrainConfig.__post_init__(self)
+        JobConfig.__post_init__(self)
 
 
 @dataclass(kw_only=True)
 class PrepareJob(PrepareConfig, JobConfig):
     """``jobs.prepare``."""
 
+    def __post_init__(self) -> None:
+        PrepareConfig.__post_init__(self)
+        JobConfig.__post_init__(self)
+
 
 @dataclass(kw_only=True)
 class GenerateJob(GenerateConfig, JobConfig):
     """``jobs.generate``."""
+
+    def __post_init__(self) -> None:
+        GenerateConfig.__post_init__(self)
+        JobConfig.__post_init__(self)

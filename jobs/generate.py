@@ -15,7 +15,11 @@ def run(cfg: GenerateJob, context: JobContext) -> Outcome:
     from pipeline.generate.loop import generate
 
     return generate(
-        cfg, world=context.world, run_dir=context.run_dir, should_stop=context.stop_requested
+        cfg,
+        world=context.world,
+        run_dir=context.run_dir,
+        tracker=context.tracker,
+        should_stop=context.stop_requested,
     )
 
 

@@ -4,26 +4,23 @@ Every mistake a user can make here ends as one ``InputError`` that names the key
 """
 
 import dataclasses
-import difflib
 import itertools
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar, get_origin
+from typing import Any, TypeVar
 
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
-from omegaconf.errors import (
-    ConfigAttributeError,
-    ConfigKeyError,
-    MissingMandatoryValue,
-    OmegaConfBaseException,
-)
+from omegaconf.errors import OmegaConfBaseException
 
+from jobs.runtime.explain import explain, unknown_key, unreadable_override
+from jobs.runtime.schema import known_keys, require_finite, tables
 from pipeline.core.errors import InputError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -38,13 +35,15 @@ def compose_config(job: str, schema: type[T], overrides: Sequence[str]) -> T:
         InputError: A key, a value, a choice or a file is wrong; one line that names it.
     """
     ConfigStore.instance().store(name=f"{job}_schema", node=schema)
+    _parse(overrides)
     try:
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             raw = compose(job, overrides=[_open_table(o, schema) for o in overrides])
         _refuse_added(raw, schema)
         loaded = OmegaConf.to_object(raw)
+        require_finite(loaded)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
-        raise InputError(_explain(error, schema)) from None
+        raise InputError(explain(error, schema)) from None
     assert isinstance(loaded, schema)
     return loaded
 
@@ -55,17 +54,26 @@ def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
     Raises:
         InputError: An override cannot be parsed.
     """
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException as error:
-        raise InputError(str(error).splitlines()[0]) from None
     axes = [
         [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
         if o.is_sweep_override()
         else [o.input_line or ""]
-        for o in parsed
+        for o in _parse(overrides)
     ]
     return [list(point) for point in itertools.product(*axes)]
+
+
+def _parse(overrides: Sequence[str]) -> list[Override]:
+    parser = OverridesParser.create()
+    parsed = []
+    for text in overrides:
+        try:
+            parsed += parser.parse_overrides([text])
+        except HydraException as error:
+            raise InputError(unreadable_override(text, str(error).splitlines()[0])) from None
+        if text.lstrip("+~").startswith("hydra"):
+            raise InputError(f"{text}: Hydra's own settings have no effect here; --help lists ours")
+    return parsed
 
 
 def freeze(config: Any, *, base: Path) -> str:
@@ -83,7 +91,7 @@ def thaw(schema: type[T], text: str) -> T:
         merged = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(text))
         loaded = OmegaConf.to_object(merged)
     except (OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
-        raise InputError(f"config.yaml: {_explain(error, schema)}") from None
+        raise InputError(f"config.yaml: {explain(error, schema)}") from None
     assert isinstance(loaded, schema)
     return loaded
 
@@ -98,7 +106,7 @@ def _refuse_added(raw: Any, schema: type[Any]) -> None:
         for key in node:
             name = f"{prefix}{key}"
             if name not in known:
-                raise InputError(_unknown_key(name, schema))
+                raise InputError(unknown_key(name, schema))
             if name in sections and not OmegaConf.is_missing(node, key) and node[key] is not None:
                 waiting.append((f"{name}.", node[key]))
 
@@ -106,38 +114,13 @@ def _refuse_added(raw: Any, schema: type[Any]) -> None:
 def _open_table(override: str, schema: type[Any]) -> str:
     """Let ``cluster.env.NAME=...`` add a name: a table's keys are the user's, not the schema's."""
     key = override.partition("=")[0]
-    tables = _tables(schema)
-    is_in_table = any(key == table or key.startswith(f"{table}.") for table in tables)
+    is_in_table = any(key == table or key.startswith(f"{table}.") for table in tables(schema))
     return f"++{override}" if is_in_table else override
-
-
-def _tables(schema: type[Any], prefix: str = "") -> list[str]:
-    found = []
-    for name, annotation in _annotations(schema).items():
-        if get_origin(annotation) is dict:
-            found.append(prefix + name)
-        elif dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
-            found += _tables(annotation, f"{prefix}{name}.")
-    return found
 
 
 def choices(group: str) -> list[str]:
     """Return the names a config group offers."""
     return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
-
-
-def known_keys(schema: type[Any], prefix: str = "") -> list[str]:
-    """Return the dotted keys of a schema, nested ones included."""
-    keys = []
-    for name, annotation in _annotations(schema).items():
-        keys.append(prefix + name)
-        if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
-            keys += known_keys(annotation, f"{prefix}{name}.")
-    return keys
-
-
-def _annotations(schema: type[Any]) -> dict[str, Any]:
-    return {field.name: field.type for field in dataclasses.fields(schema)}
 
 
 def _plain(value: Any, base: Path) -> Any:
@@ -153,36 +136,3 @@ def _plain(value: Any, base: Path) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item, base) for key, item in value.items()}
     return value
-
-
-def _explain(error: BaseException, schema: type[Any]) -> str:
-    """Turn a library's exception into one line that names the key."""
-    chain = [error]
-    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
-        chain.append(cause)
-    for link in reversed(chain):
-        if isinstance(link, yaml.YAMLError):
-            return f"bad YAML: {' '.join(str(link).split())}"
-    for link in chain:
-        if isinstance(link, OmegaConfBaseException) and link.full_key:
-            return _explain_key(link, schema)
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if "Available options" in str(error):
-        options = [line for line in lines[2:] if not line.startswith(("Config search", "provider"))]
-        return f"{lines[0].rstrip('.')}; allowed: {', '.join(options)}"
-    return lines[0] if lines else type(error).__name__
-
-
-def _explain_key(error: OmegaConfBaseException, schema: type[Any]) -> str:
-    key = str(error.full_key)
-    if isinstance(error, MissingMandatoryValue):
-        return f"{key}: required and not given; set {key}=..."
-    if isinstance(error, (ConfigKeyError, ConfigAttributeError)):
-        return _unknown_key(key, schema)
-    return f"{key}: {str(error).splitlines()[0]}"
-
-
-def _unknown_key(key: str, schema: type[Any]) -> str:
-    near = difflib.get_close_matches(key, known_keys(schema), n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "--help lists all keys"
-    return f"{key}: unknown key; {hint}"

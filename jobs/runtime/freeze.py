@@ -34,14 +34,18 @@ def freeze_run(job: str, config: JobConfig) -> RunDir:
     config = dataclasses.replace(config, run_id=run_id)
     text = freeze(config, base=Path.cwd())
     try:
-        if run_dir.config.exists():
+        # Written last: a folder without it was never submitted.
+        if run_dir.code_json.exists():
             _check_same(run_dir, type(config), text)
+            # The code stays what it was, and so does the word on where it came from.
+            origin = read_json(run_dir.code_json)
         else:
             _copy_code(run_dir)
+            origin = _origin() | {"code_sha256": code_digest(run_dir.code)}
         write_atomic(run_dir.config, text.encode())
-        write_json(run_dir.code_json, _origin() | {"config_sha256": sha256_bytes(text.encode())})
+        write_json(run_dir.code_json, origin | {"config_sha256": sha256_bytes(text.encode())})
     except OSError as error:
-        if not run_dir.config.exists():
+        if not run_dir.code_json.exists():
             # Nothing was submitted: a folder without a config would only be in the way.
             shutil.rmtree(run_dir.path, ignore_errors=True)
         # copytree gathers one entry a file; the first says it.
@@ -51,20 +55,31 @@ def freeze_run(job: str, config: JobConfig) -> RunDir:
 
 
 def load_frozen(run_dir: RunDir, schema: type[Any]) -> Any:
-    """Read a run's config and check that nobody touched it since it was submitted.
+    """Read a run's config and check that nobody touched it or the code since it was submitted.
 
     Raises:
-        InputError: It is missing, was edited, or does not fit the schema.
+        InputError: Either is missing or was edited, or the config does not fit the schema.
     """
-    expected = read_json(run_dir.code_json)["config_sha256"]
+    expected = read_json(run_dir.code_json)
     if not run_dir.config.is_file():
         raise InputError(f"{run_dir.config}: no such file; is this a run folder?")
-    if sha256_file(run_dir.config) != expected:
-        raise InputError(
-            f"{run_dir.config}: edited after it was frozen (sha256 is not {expected[:12]}...); "
-            "start a new run instead"
-        )
+    for path, key, digest in (
+        (run_dir.config, "config_sha256", sha256_file(run_dir.config)),
+        (run_dir.code, "code_sha256", code_digest(run_dir.code)),
+    ):
+        if digest != expected.get(key):
+            raise InputError(
+                f"{path}: edited after it was frozen (sha256 {digest[:12]}..., "
+                f"{run_dir.code_json.name} says {expected.get(key)}); start a new run instead"
+            )
     return thaw(schema, run_dir.config.read_text(encoding="utf-8"))
+
+
+def code_digest(folder: Path) -> str:
+    """Return one sha256 over names and bytes of all files below a folder, caches left out."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    lines = [f"{sha256_file(path)} {path.relative_to(folder).as_posix()}\n" for path in files]
+    return sha256_bytes("".join(lines).encode())
 
 
 def new_run_id(name: str) -> str:
@@ -106,6 +121,7 @@ def _copy_code(run_dir: RunDir) -> None:
     for name in CODE:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, scratch / name, ignore=ignore)
+    shutil.rmtree(run_dir.code, ignore_errors=True)
     scratch.replace(run_dir.code)
 
 

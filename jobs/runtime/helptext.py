@@ -5,10 +5,10 @@ import dataclasses
 import inspect
 import textwrap
 from collections.abc import Iterator
-from enum import Enum
 from typing import Any
 
 from jobs.runtime.config import CONFIGS, choices
+from jobs.runtime.schema import is_choice
 
 USAGE = """\
 usage: python -m jobs.{job} [+experiment=NAME] [group=choice] [key=value] ... [-m] [--cfg job]
@@ -65,11 +65,10 @@ def all_keys(schema: type[Any], prefix: str = "") -> Iterator[Key]:
         if dataclasses.is_dataclass(kind) and isinstance(kind, type):
             yield from all_keys(kind, f"{prefix}{field.name}.")
             continue
-        is_choice = isinstance(kind, type) and issubclass(kind, Enum)
         yield Key(
             name=prefix + field.name,
             default=_default(field),
-            allowed=tuple(member.value for member in kind) if is_choice else (),
+            allowed=tuple(member.value for member in kind) if is_choice(kind) else (),
             doc=docs.get(field.name, ""),
         )
 

@@ -78,9 +78,13 @@ class WandbTracker:
     def rewind(self, num_images: int) -> None:
         """Do nothing: W&B keeps what it was told; ``num_images`` tells which row is later."""
 
-    def finish(self, artifacts: Iterable[Path], *, succeeded: bool) -> None:
-        """Upload files as one artifact and end the run."""
+    def finish(
+        self, artifacts: Iterable[Path], *, figures: Mapping[str, Any], succeeded: bool
+    ) -> None:
+        """Put the figures into the run's summary, upload files as one artifact, end the run."""
         import wandb
+
+        self.run.summary.update(dict(figures))
 
         files = [path for path in artifacts if path.is_file()]
         if files:
@@ -112,11 +116,13 @@ class Trackers:
         for tracker in self.trackers:
             tracker.rewind(num_images)
 
-    def finish(self, artifacts: Iterable[Path], *, succeeded: bool) -> None:
+    def finish(
+        self, artifacts: Iterable[Path], *, figures: Mapping[str, Any], succeeded: bool
+    ) -> None:
         """End those that have an end."""
         for tracker in self.trackers:
             if isinstance(tracker, WandbTracker):
-                tracker.finish(artifacts, succeeded=succeeded)
+                tracker.finish(artifacts, figures=figures, succeeded=succeeded)
 
 
 def build_trackers(

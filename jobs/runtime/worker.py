@@ -127,13 +127,16 @@ def _run(job: str, module: Any, config: JobConfig, *, run_dir: RunDir, started_s
     try:
         outcome: Outcome = module.run(config, context)
     except BaseException as error:
-        tracker.finish([], succeeded=False)
+        tracker.finish([], figures={}, succeeded=False)
         told = fail(error, record=record, world=world)
         if told is error:
             raise
         raise told from error
-    status = close(config, outcome, stop=stop, record=record, run_dir=run_dir)
-    tracker.finish(sorted(run_dir.lora.glob("*")) if outcome.finished else [], succeeded=True)
+    try:
+        status = close(config, outcome, stop=stop, record=record, run_dir=run_dir)
+    finally:
+        made = sorted(run_dir.lora.glob("*")) if outcome.finished else []
+        tracker.finish(made, figures=outcome.figures, succeeded=True)
     if lock is not None:
         lock.close()
     if status == "requeue":

@@ -9,12 +9,15 @@ import logging
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 from PIL import Image
 
+from pipeline.core.errors import InputError
 from pipeline.core.files import sha256_bytes, sha256_file, write_atomic
 from pipeline.core.manifest import ManifestWriter, read_manifest
+from pipeline.core.metrics import Tracker
 from pipeline.core.outcome import Outcome
 from pipeline.core.rundir import RunDir
 from pipeline.core.sheet import contact_sheet
@@ -32,15 +35,24 @@ log = logging.getLogger(__name__)
 
 SHEET_IMAGES = 256
 REPORT_S = 5.0
+POLL_S = 0.2
+STALL_S = 600.0
+"""Longer than a slow rank takes to load its model and draw a batch."""
 
 
 def generate(
-    cfg: GenerateConfig, *, world: World, run_dir: RunDir, should_stop: Callable[[], bool]
+    cfg: GenerateConfig,
+    *,
+    world: World,
+    run_dir: RunDir,
+    tracker: Tracker,
+    should_stop: Callable[[], bool],
 ) -> Outcome:
     """Make every image that is not there yet and belongs to this rank.
 
     Whole batches are dealt to ranks. A batch with a missing image is computed whole, because its
-    make-up is part of what makes the bytes; only what is missing is written.
+    make-up is part of what makes the bytes; only what is missing is written. The main rank, whose
+    word is the run's, ends when all ranks' images are there.
 
     Raises:
         InputError: Model, adapter or prompts are not usable.
@@ -57,10 +69,10 @@ def generate(
     manifest = ManifestWriter(run_dir.manifest(world.rank))
     watch, model_watch, lap = Stopwatch(), Stopwatch(), Stopwatch()
     model_s, made = 0.0, 0
+    stopped = False
     for position, batch in enumerate(missing):
-        if should_stop():
-            manifest.close()
-            return Outcome(finished=False, figures={"num_images_this_attempt": made})
+        if stopped := should_stop():
+            break
         model_watch.lap_s()
         images = _draw(cfg, model, batch, world=world)
         model_s += model_watch.lap_s()
@@ -74,14 +86,47 @@ def generate(
                 "%d of %d batches, %.1f img/s", position + 1, len(missing), made / watch.elapsed_s()
             )
     manifest.close()
-    _write_sheet(cfg, run_dir, num_images=len(work))
+    if world.is_main and not stopped:
+        stopped = not _wait_for_all(run_dir, len(work), should_stop)
+    elapsed_s = watch.elapsed_s()
+    now_there = finished_images(run_dir)
     figures: dict[str, float | int | str] = {
-        "num_images": len(work),
-        "num_images_this_attempt": made,
-        "rate_img_per_s": round(made / max(watch.elapsed_s(), 1e-9), 2),
+        "num_images": len(now_there),
+        "num_images_this_attempt": len(now_there - done),
+        "rate_img_per_s": round(len(now_there - done) / max(elapsed_s, 1e-9), 2),
         "model_time_s": round(model_s, 3),
     }
-    return Outcome(finished=True, figures=figures)
+    if world.is_main and not stopped:
+        sheet = _write_sheet(cfg, run_dir, num_images=len(work))
+        tracker.log(len(work), {"speed/img_per_s": float(figures["rate_img_per_s"])})
+        tracker.log_image(len(work), "contact_sheet", sheet)
+    return Outcome(finished=not stopped, figures=figures)
+
+
+def _wait_for_all(run_dir: RunDir, num_images: int, should_stop: Callable[[], bool]) -> bool:
+    """Wait until every rank's images are there; False when told to stop before.
+
+    Raises:
+        InputError: No image appeared for so long that a rank must be gone.
+    """
+    count, idle, check = -1, Stopwatch(), Stopwatch()
+    while True:
+        check.lap_s()
+        there = len(finished_images(run_dir))
+        if there >= num_images:
+            return True
+        if should_stop():
+            return False
+        if there > count:
+            count = there
+            idle.lap_s()
+        elif idle.elapsed_s() > STALL_S:
+            raise InputError(
+                f"images: {num_images - there} of {num_images} are missing and none appeared for "
+                f"{STALL_S:.0f} s: a rank is gone; go on with jobs.resubmit"
+            )
+        # Looking must not slow those who draw.
+        sleep(max(POLL_S, 10 * check.elapsed_s()))
 
 
 def finished_images(run_dir: RunDir) -> set[int]:
@@ -147,16 +192,16 @@ def _place(run_dir: RunDir, item: Item, pixels: Pixels, common: dict[str, Any]) 
     return told | {"file": name, "sha256": sha256_bytes(data)}
 
 
-def _write_sheet(cfg: GenerateConfig, run_dir: RunDir, *, num_images: int) -> None:
-    """Write the contact sheet if all images are there; the last rank to end finds them."""
+def _write_sheet(cfg: GenerateConfig, run_dir: RunDir, *, num_images: int) -> Path:
+    sheet = run_dir.path / "contact_sheet.png"
     files = [run_dir.images / f"{index:09d}.png" for index in range(min(num_images, SHEET_IMAGES))]
-    if not all(file.is_file() for file in files):
-        return
     buffer = BytesIO()
-    images = [_open(file) for file in files]
-    contact_sheet(images, columns=cfg.sheet_columns).save(buffer, format="PNG")
-    write_atomic(run_dir.path / "contact_sheet.png", buffer.getvalue())
-    log.info("contact sheet: %s", run_dir.path / "contact_sheet.png")
+    contact_sheet([_open(file) for file in files], columns=cfg.sheet_columns).save(
+        buffer, format="PNG"
+    )
+    write_atomic(sheet, buffer.getvalue())
+    log.info("contact sheet: %s", sheet)
+    return sheet
 
 
 def _open(file: Path) -> Image.Image:

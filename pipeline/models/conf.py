@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+SIDE_STEP_PX = 8
+"""Every family halves the side three times at least: VAEs to latents, pixelnano fold and levels."""
+
 
 class FamilyName(Enum):
     """Model families, one file each in ``pipeline/models``."""
@@ -45,6 +48,8 @@ class ModelConfig:
     """Pixels. Side the model draws, after ``pixel_scale``."""
 
     def __post_init__(self) -> None:
+        if self.size_px < SIDE_STEP_PX or self.size_px % SIDE_STEP_PX:
+            raise ValueError(f"model.size_px: {self.size_px} is not a multiple of {SIDE_STEP_PX}")
         if self.repo is not None and self.path is None:
             revision = self.revision or ""
             if len(revision) != 40 or set(revision) - set("0123456789abcdef"):

@@ -12,11 +12,11 @@ from jobs.runtime.config import (
     compose_config,
     expand_sweep,
     freeze,
-    known_keys,
     thaw,
 )
 from jobs.runtime.helptext import field_docs, help_text
 from jobs.runtime.reference import reference
+from jobs.runtime.schema import known_keys
 from pipeline.core.errors import InputError
 
 SCHEMAS = {"train": train.SCHEMA, "prepare": prepare.SCHEMA, "generate": generate.SCHEMA}
@@ -65,7 +65,19 @@ def test_experiments_say_what_they_cost(file: Path) -> None:
         ("train", ["batch_size=0"], ["batch_size", "0"]),
         ("train", ["lora.dropout=2"], ["lora.dropout"]),
         ("train", ["model=sdxl", "model.revision=main"], ["model.revision", "main"]),
-        ("train", ["foo=["], ["["]),
+        ("train", ["foo=["], ["foo=["]),
+        ("train", [""], ["''"]),
+        ("train", ["experiment=tiles32"], ["+experiment"]),
+        ("train", ["+cluster=local"], ["cluster", "twice"]),
+        ("train", ["hydra.run.dir=x"], ["hydra.run.dir"]),
+        ("train", ["optim.lr=nan"], ["optim.lr", "nan"]),
+        ("train", ["lora.alpha=inf"], ["lora.alpha", "inf"]),
+        ("train", ["sample_prompts=grass"], ["sample_prompts", "list"]),
+        ("train", ["lora.rank=null"], ["lora.rank", "null"]),
+        ("train", ["name=../x"], ["name", "../x"]),
+        ("train", ["run_id=a/b"], ["run_id", "a/b"]),
+        ("train", ["cluster.env.WANDB_API_KEY=x"], ["cluster.env.WANDB_API_KEY", "secret"]),
+        ("generate", ["prompts=[a]", "model.size_px=33"], ["model.size_px", "33", "8"]),
         ("prepare", ["source.path=art"], ["out", "required"]),
         ("generate", [], ["prompts"]),
         ("generate", ["prompts=[a]", "sampler.guidance_scale=0"], ["sampler.guidance_scale"]),

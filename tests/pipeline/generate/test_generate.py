@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from PIL import Image
 
 from pipeline.core.errors import InputError
 from pipeline.core.manifest import read_manifest
+from pipeline.core.metrics import NullTracker
+from pipeline.core.outcome import Outcome
 from pipeline.core.rundir import RunDir
 from pipeline.core.world import World
 from pipeline.generate.conf import GenerateConfig, SamplerConfig, SamplerName
@@ -31,13 +34,27 @@ def config(**changes: object) -> GenerateConfig:
     return GenerateConfig(model=ModelConfig(family=FamilyName.pixelnano), **(told | changes))  # type: ignore[arg-type]
 
 
+def run(
+    path: Path,
+    cfg: GenerateConfig,
+    *,
+    world: World | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    return generate(
+        cfg,
+        world=world or World(),
+        run_dir=RunDir(path),
+        tracker=NullTracker(),
+        should_stop=should_stop,
+    )
+
+
 def make(path: Path, world_size: int = 1, cfg: GenerateConfig | None = None) -> dict[str, bytes]:
-    for rank in range(world_size):
+    # The main rank waits for the others: it comes last where one process plays them all.
+    for rank in reversed(range(world_size)):
         world = World(rank=rank, world_size=world_size)
-        outcome = generate(
-            cfg or config(), world=world, run_dir=RunDir(path), should_stop=lambda: False
-        )
-        assert outcome.finished
+        assert run(path, cfg or config(), world=world).finished
     return {p.name: p.read_bytes() for p in sorted((path / "images").iterdir())}
 
 
@@ -88,9 +105,7 @@ def test_what_is_missing_torn_or_changed_is_made_again(
 
 
 def _child(path: str) -> None:
-    generate(
-        config(num_seeds=40), world=World(), run_dir=RunDir(Path(path)), should_stop=lambda: False
-    )
+    run(Path(path), config(num_seeds=40))
 
 
 def test_a_killed_run_goes_on_and_makes_the_same(tmp_path: Path) -> None:
@@ -111,11 +126,36 @@ def test_a_killed_run_goes_on_and_makes_the_same(tmp_path: Path) -> None:
 
 def test_a_stop_is_heard_between_batches(tmp_path: Path) -> None:
     calls = iter([False, True])
-    outcome = generate(
-        config(), world=World(), run_dir=RunDir(tmp_path), should_stop=lambda: next(calls)
-    )
+    outcome = run(tmp_path, config(), should_stop=lambda: next(calls))
     assert not outcome.finished
+    assert outcome.figures["num_images"] == 2
     assert indices(tmp_path) == [0, 1]
+
+
+def test_the_main_rank_ends_when_every_ranks_images_are_there(
+    tmp_path: Path, undisturbed: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its word is the run's: it must not say finished, and not wait for a dead rank for ever."""
+    two = {"world_size": 2}
+    looked = 0
+
+    def told_after_a_look() -> bool:
+        nonlocal looked
+        looked += 1
+        return looked > 4
+
+    stopped = run(tmp_path, config(), world=World(rank=0, **two), should_stop=told_after_a_look)
+    assert not stopped.finished
+    assert stopped.figures["num_images"] == 5
+    assert not (tmp_path / "contact_sheet.png").exists()
+    monkeypatch.setattr("pipeline.generate.loop.STALL_S", 0.5)
+    with pytest.raises(InputError, match="4 of 9 are missing"):
+        run(tmp_path, config(), world=World(rank=0, **two))
+    assert run(tmp_path, config(), world=World(rank=1, **two)).finished
+    whole = run(tmp_path, config(), world=World(rank=0, **two))
+    assert whole.finished
+    assert whole.figures["num_images"] == 9
+    assert {p.name: p.read_bytes() for p in (tmp_path / "images").iterdir()} == undisturbed
 
 
 def test_an_image_carries_what_made_it(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
