@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[2]
 NUM_IMAGES = 512
 ENDED_S = 240
+TRAINED_S = 24
 RANKS = [int(n) for n in os.environ.get("EXACTNESS_RANKS", "2").split(",")]
 
 
@@ -127,10 +128,13 @@ def test_interrupted_equals_straight(
     assert [v for v in compare_runs(straight[0], run) if not v.equal] == []
 
 
-@pytest.mark.parametrize("ranks", RANKS)
-def test_time_limit_requeues_and_equals_straight(runs: Path, ranks: int) -> None:
-    # Four ranks on two cores need half a minute to begin, and so more images to be cut at all.
-    long, delay_s = ("num_images=640", 45) if ranks < 4 else ("num_images=1280", 25)
+def test_time_limit_requeues_and_equals_straight(runs: Path, straight: tuple[RunDir, int]) -> None:
+    reference, ranks = straight
+    # As many images as take twice the time a limit leaves to train, however fast the machine is.
+    rate = record(reference)["figures"]["rate_img_per_s"]
+    long = f"num_images={max(NUM_IMAGES, 8 * round(rate * TRAINED_S / 8))}"
+    # Four ranks on two cores need half a minute to begin.
+    delay_s = 45 if ranks < 4 else 25
     undisturbed, _ = submit(runs, f"long-{ranks}", ranks, long)
     wait_finished(undisturbed)
     # One minute is the least Slurm gives; the job leaves by its own deadline before that.
