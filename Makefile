@@ -8,7 +8,9 @@ PY := .venv/bin/python
 RUNS ?= runs
 # Every run of `make train` goes on with the same run until `make clean`.
 RUN_ID ?= make-train
+# As the launcher sets them for its ranks: two busy processes must not spin each other to a halt.
 export OMP_WAIT_POLICY := PASSIVE
+export GOMP_SPINCOUNT := 1000
 
 .PHONY: help setup train test lint test-slurm clean
 

@@ -168,6 +168,8 @@ def _log_to_file(run_dir: RunDir, world: World) -> None:
         force=True,
     )
     logging.captureWarnings(capture=True)
+    # What it has to say of a job's end, run.json says.
+    logging.getLogger("submitit").setLevel(logging.WARNING)
 
 
 def _lock(run_dir: RunDir) -> IO[str]:
