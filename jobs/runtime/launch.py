@@ -19,9 +19,9 @@ from pipeline.core.rundir import RunDir
 
 SLURM_ANSWER_S = 5
 KEEP_THREADS_APART = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
-"""Spinning OpenMP threads make two ranks on two cores 20 times slower. A short spin is kept: without
-any, one process on two quiet cores trains at 130 img/s in place of 156; beside a busy process it is
-75 in place of 85 (``GOMP_SPINCOUNT=N python -m bench.trainstep data/tiles32``)."""
+"""Spinning OpenMP threads make two ranks on two cores 20 times slower. A short spin is kept: one
+process on two quiet cores trains at 130 img/s without it and 156 with it; beside a busy process at
+85 and 75 (``GOMP_SPINCOUNT=N python -m bench.trainstep data/tiles32``)."""
 
 
 def launch(run_dir: RunDir, cluster: ClusterConfig, *, job: str, wait: bool | None) -> int:
