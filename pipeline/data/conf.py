@@ -119,9 +119,9 @@ class DataConfig:
     caption_dropout: float = 0.1
     """Share of samples trained without their caption, 0 to 1."""
     recolour: float = 0.0
-    """Share of samples whose red, green and blue trade places, 0 to 1."""
+    """Share of samples whose red, green and blue trade places, 0 to 1; captions follow."""
     recolour_word: str = "recoloured"
-    """Word put after the caption of such a sample, so that a model can tell them apart."""
+    """Word put after the caption of such a sample where no colour word tells the change."""
     trigger: str = ""
     """Words put before every caption."""
     cache_gib: float = 4.0

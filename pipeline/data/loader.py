@@ -15,6 +15,7 @@ from pipeline.data.batch import Batch
 from pipeline.data.conf import Background, DataConfig
 from pipeline.data.dataset import Split
 from pipeline.data.order import Draw, Order, micro_batches
+from pipeline.data.recolour import recoloured_caption
 
 FLOAT_BYTES = 4
 
@@ -145,8 +146,10 @@ class Loader:
     def _caption(self, draw: Draw) -> str:
         if not draw.has_caption:
             return ""
-        last = self.cfg.recolour_word if draw.is_recoloured else ""
-        return " ".join(filter(None, (self.cfg.trigger, self.split.captions[draw.sample_id], last)))
+        caption = self.split.captions[draw.sample_id]
+        if draw.is_recoloured:
+            caption = recoloured_caption(caption, draw.channels, word=self.cfg.recolour_word)
+        return f"{self.cfg.trigger} {caption}".strip()
 
 
 def _import_dali() -> Any:

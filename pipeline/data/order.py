@@ -14,9 +14,7 @@ from pipeline.core.errors import InputError
 from pipeline.core.seeds import derive_permutation, derive_seed, derive_uniform
 from pipeline.core.world import World
 from pipeline.data.conf import Background, DataConfig
-
-AS_THEY_ARE = (0, 1, 2)
-RECOLOURINGS = ((0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
+from pipeline.data.recolour import AS_THEY_ARE, RECOLOURINGS, Channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,7 @@ class Draw:
     is_flipped: bool
     has_caption: bool
     background_rgb: tuple[int, int, int]
-    channels: tuple[int, int, int] = AS_THEY_ARE
+    channels: Channels = AS_THEY_ARE
     """Which stored channel each of red, green and blue is taken from."""
 
     @property
@@ -69,7 +67,7 @@ class Order:
             channels=self._channels(index) if has_caption else AS_THEY_ARE,
         )
 
-    def _channels(self, index: int) -> tuple[int, int, int]:
+    def _channels(self, index: int) -> Channels:
         share = self.cfg.recolour
         if not share or derive_uniform(self.run_seed, "recolour", index) >= share:
             return AS_THEY_ARE

@@ -13,6 +13,7 @@ from pipeline.data.batch import Batch
 from pipeline.data.conf import Background, DataConfig
 from pipeline.data.dataset import Dataset, Split
 from pipeline.data.loader import Loader
+from pipeline.data.recolour import recoloured_caption
 
 
 def loader(data: Path, **changes: object) -> tuple[Loader, Split]:
@@ -86,16 +87,18 @@ def test_pixels_equal_pillows_bit_for_bit(
 def test_recoloured_samples_say_so(smoke_data: Path) -> None:
     changes = {"recolour": 0.5, "recolour_word": "swapped", "caption_dropout": 0.3}
     made, split = loader(smoke_data, **changes)
-    told = 0
+    count = 0
     for batch in batches(smoke_data, 8, **changes):
         for index, sample, caption in zip(
             batch.indices, batch.sample_ids, batch.captions, strict=True
         ):
             changed = made.order.draw(index).is_recoloured
-            told += changed
-            assert caption in ("", split.captions[sample] + changed * " swapped")
+            count += changed
+            draw = made.order.draw(index)
+            told = recoloured_caption(split.captions[sample], draw.channels, word="swapped")
+            assert caption in ("", told if changed else split.captions[sample])
             assert not changed or caption
-    assert 20 < told < 50
+    assert 20 < count < 50
 
 
 def test_any_number_of_ranks_sees_the_same_stream(smoke_data: Path) -> None:
