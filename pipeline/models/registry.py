@@ -91,7 +91,7 @@ def _load_pipeline(cfg: ModelConfig) -> Any:
         return PIPELINES[cfg.family].from_pretrained(
             source,
             revision=cfg.revision if cfg.path is None else None,
-            variant=cfg.variant,
+            variant=_variant(cfg),
             use_safetensors=True,
             local_files_only=cfg.path is not None,
             dtype=torch.float32,
@@ -102,6 +102,16 @@ def _load_pipeline(cfg: ModelConfig) -> Any:
         raise InputError(
             f"model: {source} could not be loaded as {cfg.family.value}: {line}"
         ) from error
+
+
+def _variant(cfg: ModelConfig) -> str | None:
+    """Return the variant to read; a local folder may hold the plain files alone."""
+    if cfg.path is None or cfg.variant is None:
+        return cfg.variant
+    if any(cfg.path.glob(f"*/*.{cfg.variant}.safetensors")):
+        return cfg.variant
+    log.info("model: %s holds no %s variant; its plain files are read", cfg.path, cfg.variant)
+    return None
 
 
 def _check_folder(folder: Path, expected: dict[str, str]) -> None:

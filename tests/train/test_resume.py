@@ -45,11 +45,8 @@ def config(data: str, **changes: Any) -> TrainConfig:
         "lora": LoraConfig(rank=2, dropout=0.1, text_encoder=True),
         "optim": OptimConfig(lr=1e-3, warmup_images=16), "sampler": SamplerConfig(num_steps=2),
     }  # fmt: skip
-    return TrainConfig(
-        model=ModelConfig(family=FamilyName.pixelnano),
-        data=DataConfig(path=Path(data)),
-        **(told | changes),
-    )
+    told |= {"model": ModelConfig(family=FamilyName.pixelnano), "data": DataConfig(path=Path(data))}
+    return TrainConfig(**(told | changes))
 
 
 def rank_main(run: str, data: str, rank: int, world_size: int, port: int, stop_after: int, changes: dict[str, Any]) -> None:  # fmt: skip  # noqa: E501
