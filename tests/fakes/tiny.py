@@ -47,7 +47,8 @@ def build_tiny(family: FamilyName, folder: Path) -> Path:
         down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
     )  # fmt: skip
     parts: dict[str, Any] = {
-        "unet": unet, "vae": vae, "scheduler": DDPMScheduler(steps_offset=1, clip_sample=False), "tokenizer": tokenizer,
+        "unet": unet, "vae": vae, "tokenizer": tokenizer,
+        "scheduler": DDPMScheduler(steps_offset=1, clip_sample=False),
         "text_encoder": CLIPTextModel(text),
     }  # fmt: skip
     if is_xl:
