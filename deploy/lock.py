@@ -35,7 +35,8 @@ def main() -> None:
     """Resolve and write both locks."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     runtime = resolve(project["dependencies"])
-    both = resolve([*project["dependencies"], *project["optional-dependencies"]["dev"]])
+    extras = project["optional-dependencies"]
+    both = resolve([*project["dependencies"], *extras["eval"], *extras["dev"]])
     more = {name: line for name, line in both.items() if name not in runtime}
     for name, lines in (("requirements.lock", runtime), ("requirements-dev.lock", more)):
         text = HEAD + "".join(line for _, line in sorted(lines.items()))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("jobs", "pipeline", "train", "bench", "repro")
+ROOMS = ("jobs", "pipeline", "train", "eval", "bench", "repro")
 FILES = sorted(p for room in ROOMS for p in (ROOT / room).rglob("*.py"))
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
@@ -51,6 +51,8 @@ def test_links_resolve(doc: Path) -> None:
 
 @pytest.mark.parametrize("doc", DOCS, ids=lambda p: p.name)
 def test_commands_in_the_docs_exist(doc: Path) -> None:
-    for module in re.findall(r"python -m ((?:jobs|bench|repro)(?:\.\w+)+)", doc.read_text()):
+    for module in re.findall(
+        r"python -m ((?:jobs|train|eval|bench|repro)(?:\.\w+)+)", doc.read_text()
+    ):
         if module != "jobs.X":
             assert (ROOT / (module.replace(".", "/") + ".py")).is_file(), module

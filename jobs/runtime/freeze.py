@@ -18,7 +18,7 @@ from pipeline.core.files import read_json, sha256_bytes, sha256_file, write_atom
 from pipeline.core.rundir import RunDir
 
 ROOT = Path(__file__).parents[2]
-CODE = ("jobs", "pipeline", "train", "bench", "repro", "configs")
+CODE = ("jobs", "pipeline", "train", "eval", "bench", "repro", "configs")
 FREE_KEYS = ("cluster", "tracker", "wait", "run_id", "runs_dir")
 """What a resumed run may change: where it runs, never what it makes."""
 
@@ -113,11 +113,14 @@ def _differences(
 
 
 def _copy_code(run_dir: RunDir) -> None:
-    """Copy what the job runs from, as it stands in the working tree, without caches."""
+    """Copy what the job runs from, as it stands in the working tree, without caches or weights.
+
+    Weights are read where the config says they are, and checked against its digests.
+    """
     run_dir.path.mkdir(parents=True, exist_ok=True)
     scratch = run_dir.path / ".code"
     shutil.rmtree(scratch, ignore_errors=True)
-    ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
+    ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "*.safetensors")
     for name in CODE:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, scratch / name, ignore=ignore)

@@ -26,7 +26,8 @@ FOLD = 2
 NUM_CHANNELS = 4
 MAX_TOKENS = 20
 TEXT_WIDTH = 256
-TOKENIZER = Path(__file__).parent / "assets" / "pixelnano" / "tokenizer"
+ASSETS = Path(__file__).parent / "assets" / "pixelnano"
+TOKENIZER = ASSETS / "tokenizer"
 WEIGHTS_SEED = 0
 """Seed of the random weights a model without a path is built with."""
 

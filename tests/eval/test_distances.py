@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from eval.features import ImageFeatures
+from eval.kernel import kernel_distance
+from eval.neighbours import nearest
+
+
+def draws(count: int, *, mean: float = 0.0, seed: int = 0) -> np.ndarray:  # type: ignore[type-arg]
+    return np.random.default_rng(seed).normal(mean, 1.0, (count, 8)).astype(np.float32)
+
+
+def test_the_distance_equals_its_definition() -> None:
+    left, right = draws(6, seed=1), draws(5, mean=1.0, seed=2)
+
+    def k(x: np.ndarray, y: np.ndarray) -> float:  # type: ignore[type-arg]
+        return float((np.dot(x.astype(np.float64), y.astype(np.float64)) / 8 + 1) ** 3)
+
+    within = [
+        np.mean([k(a[i], a[j]) for i in range(len(a)) for j in range(len(a)) if i != j])
+        for a in (left, right)
+    ]
+    across = np.mean([k(x, y) for x in left for y in right])
+    assert kernel_distance(left, right).value == pytest.approx(sum(within) - 2 * across)
+
+
+def test_sets_drawn_alike_are_at_zero_and_others_are_not() -> None:
+    inside = 0
+    for seed in range(40):
+        found = kernel_distance(draws(60, seed=2 * seed), draws(60, seed=2 * seed + 1))
+        inside += found.low <= 0.0 <= found.high
+    assert inside >= 34, "95 % of intervals should hold the truth"
+    near, far = (kernel_distance(draws(60), draws(60, mean=m, seed=9)) for m in (0.5, 2.0))
+    assert 0 < near.low < near.value < near.high < far.low
+
+
+def test_a_distance_of_next_to_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="4 images"):
+        kernel_distance(draws(3), draws(9))
+
+
+images = st.integers(0, 2**32 - 1).map(
+    lambda seed: np.random.default_rng(seed).integers(0, 256, (8, 8, 4)).astype(np.uint8)
+)
+
+
+@settings(max_examples=25)
+@given(st.lists(images, min_size=2, max_size=6))
+def test_a_copy_is_found_mirrored_or_not(among: list[np.ndarray]) -> None:  # type: ignore[type-arg]
+    distances, indices = nearest([image[:, ::-1] for image in among], among)
+    assert distances.max() == 0.0
+    assert all(np.array_equal(among[i], image) for i, image in zip(indices, among, strict=True))
+
+
+def test_transparent_pixels_have_no_colour() -> None:
+    red, blue = (
+        np.full((8, 8, 4), rgba, dtype=np.uint8) for rgba in ((255, 0, 0, 0), (0, 0, 255, 0))
+    )
+    assert nearest([red], [blue])[0][0] == 0.0
+    white = np.full((8, 8, 4), 255, dtype=np.uint8)
+    assert nearest([white], [blue])[0][0] == pytest.approx(1.0)
+
+
+def test_features_tell_kinds_apart() -> None:
+    features = ImageFeatures()
+    noise = [Image.effect_noise((32, 32), 90).convert("RGBA") for _ in range(6)]
+    flat = [Image.new("RGBA", (32, 32), (40 * i, 90, 20, 255)) for i in range(6)]
+    found = features([*noise, *flat])
+    assert found.shape == (12, 1280)
+    assert np.isfinite(found).all()
+    same = kernel_distance(found[:6], features(noise))
+    assert same.value < kernel_distance(found[:6], found[6:]).low

@@ -1,0 +1,81 @@
+"""Make a finished run's model the embedded default.
+
+python -m train.ship runs/train/pixelnano/RUN
+
+    pipeline/models/assets/pixelnano/
+      model_index.json  scheduler/  tokenizer/  text_encoder/  unet/    diffusers layout, fp16
+      provenance.json                                                   what made these weights
+
+Prints the lines of ``configs/model/pixelnano.yaml`` that name the digests.
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from pipeline.core.errors import InputError, one_line_errors
+from pipeline.core.files import read_json, sha256_file, write_json
+from pipeline.core.rundir import RunDir
+from pipeline.models.pixelnano import ASSETS, PixelnanoPipeline
+
+KEPT = ("num_images", "validation_loss", "loss")
+"""Figures of the run that go into the provenance."""
+
+
+def ship(run: RunDir, assets: Path) -> dict[str, str]:
+    """Write the weights as fp16 with their provenance; return the digest of each weight file.
+
+    Raises:
+        InputError: The run did not finish, or trained an adapter only.
+    """
+    record = read_json(run.run_json)
+    model = run.path / "model"
+    if record["status"] != "finished" or not model.is_dir():
+        raise InputError(f"{run.path}: no finished run with adapter=full (no model/ there)")
+    pipeline: Any = PixelnanoPipeline.from_pretrained(model, local_files_only=True)
+    pipeline.to(dtype=torch.float16)
+    for part in ("unet", "text_encoder"):
+        shutil.rmtree(assets / part, ignore_errors=True)
+    pipeline.save_pretrained(assets)
+    weights = sorted(assets.rglob("*.safetensors"))
+    digests = {file.relative_to(assets).as_posix(): sha256_file(file) for file in weights}
+    write_json(assets / "provenance.json", _provenance(run, record, digests))
+    return digests
+
+
+def _provenance(run: RunDir, record: dict[str, Any], digests: dict[str, str]) -> dict[str, Any]:
+    config = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+    origin = read_json(run.code_json)
+    checkpoint = read_json(max(run.checkpoints.glob("*/manifest.json")))
+    return {
+        "command": f"python -m jobs.train +experiment={config['name']}",
+        "commit": origin["commit"],
+        "uncommitted_changes": origin["diff_sha256"] is not None,
+        "lock_sha256": origin["lock_sha256"],
+        "dataset": Path(config["data"]["path"]).name,
+        "dataset_digest": checkpoint["identity"]["data"],
+        "licence": "CC0-1.0",
+        "figures": {key: record["figures"][key] for key in KEPT if key in record["figures"]},
+        "train_time_h": round(sum(a.get("elapsed_s", 0.0) for a in record["attempts"]) / 3600, 2),
+        "packages": read_json(run.env_json)["packages"],
+        "sha256": digests,
+    }
+
+
+@one_line_errors
+def main() -> int:
+    """Ship a run."""
+    parser = argparse.ArgumentParser(prog="python -m train.ship", description=__doc__)
+    parser.add_argument("run", type=Path, help="run folder of jobs.train with adapter=full")
+    digests = ship(RunDir(parser.parse_args().run), ASSETS)
+    sys.stdout.write("sha256:\n" + "".join(f"  {k}: {v}\n" for k, v in digests.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
