@@ -53,7 +53,7 @@ def _provenance(run: RunDir, record: dict[str, Any], digests: dict[str, str]) ->
     origin = read_json(run.code_json)
     checkpoint = read_json(max(run.checkpoints.glob("*/manifest.json")))
     return {
-        "command": f"python -m jobs.train +experiment={config['name']}",
+        "command": origin.get("command", f"python -m jobs.train +experiment={config['name']}"),
         "commit": origin["commit"],
         "uncommitted_changes": origin["diff_sha256"] is not None,
         "lock_sha256": origin["lock_sha256"],

@@ -1,5 +1,6 @@
 """The command line of every launched job."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -49,8 +50,9 @@ def _dispatch(job: str, schema: type[Any], arguments: list[str]) -> int:
         print("\n---\n".join(freeze(config, base=Path.cwd()) for config in configs), end="")
         return 0
     status = 0
-    for config in configs:
-        run_dir = freeze_run(job, config)
+    for point, config in zip(points, configs, strict=True):
+        command = shlex.join(["python", "-m", f"jobs.{job}", *point])
+        run_dir = freeze_run(job, config, command=command)
         wait = config.wait if not sweeps else bool(config.wait)
         status = max(status, launch(run_dir, config.cluster, job=job, wait=wait))
     return status

@@ -23,8 +23,13 @@ FREE_KEYS = ("cluster", "tracker", "wait", "run_id", "runs_dir")
 """What a resumed run may change: where it runs, never what it makes."""
 
 
-def freeze_run(job: str, config: JobConfig) -> RunDir:
+def freeze_run(job: str, config: JobConfig, *, command: str) -> RunDir:
     """Make a run folder for a config, or find the one that ``run_id`` names.
+
+    Args:
+        job: Name of the verb.
+        config: What to freeze.
+        command: What was typed, for the record.
 
     Raises:
         InputError: The run exists with other settings, or the folder cannot be written.
@@ -41,7 +46,7 @@ def freeze_run(job: str, config: JobConfig) -> RunDir:
             origin = read_json(run_dir.code_json)
         else:
             _copy_code(run_dir)
-            origin = _origin() | {"code_sha256": code_digest(run_dir.code)}
+            origin = {"command": command, **_origin(), "code_sha256": code_digest(run_dir.code)}
         write_atomic(run_dir.config, text.encode())
         write_json(run_dir.code_json, origin | {"config_sha256": sha256_bytes(text.encode())})
     except OSError as error:

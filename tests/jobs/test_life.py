@@ -66,11 +66,14 @@ def test_two_local_ranks_train_and_leave_a_whole_run(smoke_data: Path, tmp_path:
     changed = train(smoke_data, tmp_path, "cluster=inline", "seed=5")
     assert changed.returncode == 2
     assert "seed" in changed.stderr
-    with (run / "config.yaml").open("a") as file:
-        file.write("\n")
-    edited = job("jobs.resubmit", str(run))
-    assert edited.returncode == 2
-    assert "edited" in edited.stderr
+    # What a run was asked for and what it runs from stay as they were frozen.
+    assert json.loads((run / "code.json").read_text())["command"].startswith("python -m jobs.train")
+    for frozen in (run / "code" / "jobs" / "train.py", run / "config.yaml"):
+        with frozen.open("a") as file:
+            file.write("\n")
+        edited = job("jobs.resubmit", str(run))
+        assert edited.returncode == 2
+        assert "edited" in edited.stderr
 
 
 def test_ctrl_c_saves_and_resubmit_goes_on(smoke_data: Path, tmp_path: Path) -> None:

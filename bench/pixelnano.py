@@ -1,0 +1,196 @@
+"""What the embedded model is worth, in figures: the base, and a LoRA on tiles it never saw.
+
+    python -m bench.pixelnano --lora runs/train/tiles32/make-train
+
+Draws images for the captions of held-out art, base and LoRA with the same noise, and measures:
+the kernel distance (KID, EfficientNet-Lite0 features, with a 95 % interval) to held-out tiles and
+sprites, beside what training art itself reaches; how near sprites lie to the nearest training
+sprite, beside how near held-out ones lie; seconds to the first sprite and for 64. The last line of
+stdout is the JSON. Needs the ``eval`` extra.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from eval.features import Features, ImageFeatures
+from eval.kernel import Distance, kernel_distance
+from eval.neighbours import nearest
+from pipeline.core.errors import one_line_errors
+from pipeline.core.files import write_atomic
+from pipeline.core.sheet import side_by_side
+from pipeline.core.timing import Stopwatch
+from pipeline.data.dataset import Dataset, Split
+from pipeline.generate.conf import Precision, SamplerConfig
+from pipeline.generate.sample import Pixels, sample_pixels
+from pipeline.models import lora
+from pipeline.models.conf import FamilyName, LoraUse, ModelConfig
+from pipeline.models.pixelnano import ASSETS
+from pipeline.models.protocol import LoadedModel
+from pipeline.models.registry import load_model
+
+BATCH = 32
+QUANTILES = (0.01, 0.1, 0.5, 0.9)
+NEAREST_PAIRS = 24
+
+
+def load(lora_path: Path | None) -> LoadedModel:
+    """Load the shipped model, with a LoRA when there is one."""
+    model = load_model(ModelConfig(family=FamilyName.pixelnano, path=ASSETS), device="cpu")
+    if lora_path is not None:
+        lora.apply(model, [LoraUse(path=lora_path)])
+    return model
+
+
+def draw(model: LoadedModel, prompts: Sequence[str], sampler: SamplerConfig) -> Pixels:
+    """Draw one image a prompt; the noise is the same for every model."""
+    batches = []
+    for start in range(0, len(prompts), BATCH):
+        part = prompts[start : start + BATCH]
+        batches.append(
+            sample_pixels(
+                model,
+                prompts=part,
+                indices=range(start, start + len(part)),
+                run_seed=0,
+                sampler=sampler,
+                device="cpu",
+                precision=Precision.fp32,
+            )
+        )
+    return np.concatenate(batches)
+
+
+def art(split: Split) -> list[Image.Image]:
+    """Return a split's images."""
+    return [Image.open(BytesIO(split.png_bytes(i))).convert("RGBA") for i in range(len(split))]
+
+
+def about_tiles(
+    tiles: Dataset, features: ImageFeatures, sampler: SamplerConfig, *, seeds: int, lora_path: Path
+) -> dict[str, Any]:
+    """Measure base and LoRA against held-out tiles."""
+    train, held_out = tiles.split("train"), tiles.split("validation")
+    prompts = held_out.captions * seeds
+    target = features(art(held_out))
+    found = {
+        name: kernel_distance(features(_images(draw(load(path), prompts, sampler))), target)
+        for name, path in (("base", None), ("lora", lora_path))
+    }
+    found["training art"] = kernel_distance(features(art(train)), target)
+    return _told(found) | {"num_held_out": len(held_out), "num_drawn": len(prompts)}
+
+
+def about_sprites(
+    sprites: Dataset, features: ImageFeatures, sampler: SamplerConfig, *, seeds: int, pairs: Path
+) -> dict[str, Any]:
+    """Measure the base against held-out sprites, and how near it lies to training sprites."""
+    train, held_out = art(sprites.split("train")), art(sprites.split("validation"))
+    prompts = sprites.split("validation").captions + sprites.split("train").captions[:: 20 // seeds]
+    drawn = _images(draw(load(None), prompts, sampler))
+    target: Features = features(held_out)
+    num_held_out = len(held_out)
+    distances = {
+        "base, held-out captions": kernel_distance(features(drawn[:num_held_out]), target),
+        "base, training captions": kernel_distance(features(drawn[num_held_out:]), target),
+        "training art": kernel_distance(features(train), target),
+    }
+    bytes_of = [np.asarray(image) for image in train]
+    near, which = nearest([np.asarray(image) for image in drawn], bytes_of)
+    near_held_out, _ = nearest([np.asarray(image) for image in held_out], bytes_of)
+    order = np.argsort(near)[:NEAREST_PAIRS]
+    sheet = side_by_side([drawn[i] for i in order], [train[which[i]] for i in order], pairs=8)
+    buffer = BytesIO()
+    sheet.save(buffer, format="PNG")
+    write_atomic(pairs, buffer.getvalue())
+    first_percentile = float(np.quantile(near_held_out, QUANTILES[0]))
+    return _told(distances) | {
+        "num_drawn": len(prompts),
+        "num_held_out": num_held_out,
+        "nearest_training_rms": {
+            "drawn": _quantiles(near),
+            "held out": _quantiles(near_held_out),
+        },
+        "share_nearer_than_1_percent_of_held_out": round(
+            float((near < first_percentile).mean()), 4
+        ),
+        "num_exact_copies": int((near == 0).sum()),
+    }
+
+
+def about_speed(sampler: SamplerConfig) -> dict[str, float]:
+    """Time loading, the first sprite, and 64 of them."""
+    watch = Stopwatch()
+    model = load(None)
+    load_s = watch.lap_s()
+    draw(model, ["orc warrior"], sampler)
+    first_s = watch.lap_s()
+    draw(model, ["orc warrior"] * 64, sampler)
+    return {
+        "load_s": round(load_s, 2),
+        "first_sprite_s": round(first_s, 2),
+        "sheet_of_64_s": round(watch.lap_s(), 2),
+    }
+
+
+def _images(pixels: Pixels) -> list[Image.Image]:
+    return [Image.fromarray(image) for image in pixels]
+
+
+def _quantiles(values: np.ndarray[Any, Any]) -> dict[str, float]:
+    return {f"p{q:.0%}"[:-1]: round(float(np.quantile(values, q)), 4) for q in QUANTILES}
+
+
+def _told(found: dict[str, Distance]) -> dict[str, Any]:
+    return {
+        "kernel_distance": {
+            name: {"value": round(d.value, 4), "low": round(d.low, 4), "high": round(d.high, 4)}
+            for name, d in found.items()
+        }
+    }
+
+
+@one_line_errors
+def main() -> int:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(prog="python -m bench.pixelnano", description=__doc__)
+    parser.add_argument("--lora", type=Path, required=True, help="run folder or .safetensors")
+    parser.add_argument("--tiles", type=Path, default=Path("data/tiles32"))
+    parser.add_argument("--sprites", type=Path, default=Path("data/sprites32"))
+    parser.add_argument("--pairs", type=Path, default=Path("runs/nearest.png"))
+    parser.add_argument("--seeds", type=int, default=2, help="images a held-out tile's caption")
+    told = parser.parse_args()
+    sampler, features = SamplerConfig(), ImageFeatures()
+    tiles = about_tiles(
+        Dataset.open(told.tiles), features, sampler, seeds=told.seeds, lora_path=told.lora
+    )
+    sprites = about_sprites(
+        Dataset.open(told.sprites), features, sampler, seeds=told.seeds, pairs=told.pairs
+    )
+    result = {
+        "bench": "pixelnano",
+        "sampler": f"{sampler.name.value} {sampler.num_steps} steps, {sampler.guidance_scale}",
+        "tiles": tiles,
+        "sprites": sprites,
+        "speed": about_speed(sampler),
+        "machine": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "torch": torch.__version__,
+    }
+    print(json.dumps(result, indent=1))
+    print(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
