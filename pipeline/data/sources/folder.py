@@ -17,8 +17,8 @@ SUFFIXES = (".png",)
 def read_folder(cfg: SourceConfig, *, max_px: int) -> Found:
     """Yield every PNG below ``cfg.path`` in name order.
 
-    The caption is the text of ``<name>.txt``, or ``caption`` of ``<name>.json`` (which may also
-    give ``licence``, ``attribution`` and ``group``), or the file name in words, or ``cfg.caption``.
+    The caption is ``caption`` of ``<name>.json`` (which may also give ``licence``, ``attribution``
+    and ``group``), or the text of ``<name>.txt``, or the file name in words, or ``cfg.caption``.
 
     Raises:
         InputError: ``cfg.path`` is not a folder.
@@ -76,15 +76,19 @@ def _sidecar(file: Path, seen: dict[Path, Path]) -> dict[str, Any]:
     first = seen.setdefault(file.with_suffix(""), file)
     if first != file:
         raise Unusable(f"same name as {first.name}: one sidecar cannot caption both")
+    told: dict[str, Any] = {}
     text, record = file.with_suffix(".txt"), file.with_suffix(".json")
-    try:
-        if record.is_file():
-            told = json.loads(record.read_text(encoding="utf-8"))
-            if not isinstance(told, dict):
-                raise Unusable(f"{record.name}: expected an object, found {type(told).__name__}")
-            return told
-        if text.is_file():
-            return {"caption": " ".join(text.read_text(encoding="utf-8").split())}
-    except (OSError, ValueError) as error:
-        raise Unusable(f"{record.name if record.is_file() else text.name}: {error}") from None
-    return {}
+    for sidecar in (text, record):
+        if not sidecar.is_file():
+            continue
+        try:
+            content = sidecar.read_text(encoding="utf-8")
+            found = (
+                {"caption": " ".join(content.split())} if sidecar == text else json.loads(content)
+            )
+        except (OSError, ValueError) as error:
+            raise Unusable(f"{sidecar.name}: {error}") from None
+        if not isinstance(found, dict):
+            raise Unusable(f"{sidecar.name}: expected an object, found {type(found).__name__}")
+        told |= found
+    return told

@@ -67,14 +67,24 @@ def test_the_index_is_what_dalis_own_tool_writes(art: Path, tmp_path: Path) -> N
 def test_captions_come_from_sidecars_or_names(art: Path, tmp_path: Path) -> None:
     (art / "sprite_a.txt").write_text("a red  potion\n")
     (art / "sprite_b.json").write_text(json.dumps({"caption": "orc", "licence": "CC-BY-3.0"}))
+    # One may say what the other does not.
+    (art / "sprite_d.txt").write_text("a blue slime")
+    (art / "sprite_d.json").write_text(json.dumps({"licence": "CC0-1.0"}))
     (art / "sprite_a.png").rename(art / "RubyPotion_03.png")
     (art / "sprite_a.txt").rename(art / "RubyPotion_03.txt")
     sprite(9).save(art / "EmeraldRing7.png")
     split = run(art, tmp_path / "out").split("train")
-    assert set(split.captions) == {"a red potion", "orc", "sprite c", "sprite d", "emerald ring"}
+    assert set(split.captions) == {
+        "a red potion",
+        "orc",
+        "sprite c",
+        "a blue slime",
+        "emerald ring",
+    }
     licences = {r["caption"]: r["licence"] for r in split.records}
     assert licences["orc"] == "CC-BY-3.0"
     assert licences["sprite c"] == "unknown"
+    assert licences["a blue slime"] == "CC0-1.0"
 
 
 def test_enlarged_art_comes_back_to_its_grid(art: Path, tmp_path: Path) -> None:
