@@ -152,10 +152,6 @@ def _submit_local(run_dir: RunDir, cluster: ClusterConfig) -> Any:
 
     if cluster.num_nodes > 1:
         raise InputError(f"cluster.num_nodes: {cluster.num_nodes} nodes need cluster=slurm")
-    threads = cluster.cpus_per_task or max(
-        1, len(os.sched_getaffinity(0)) // cluster.tasks_per_node
-    )
-    lines = [*setup_lines(run_dir, cluster), f"export OMP_NUM_THREADS={threads}"]
     executor = submitit.LocalExecutor(run_dir.submitit)
     executor.update_parameters(
         timeout_min=cluster.timeout_min,
@@ -163,7 +159,7 @@ def _submit_local(run_dir: RunDir, cluster: ClusterConfig) -> Any:
         gpus_per_node=cluster.gpus_per_node,
         signal_delay_s=cluster.signal_delay_s,
         stderr_to_stdout=True,
-        setup=lines,
+        setup=setup_lines(run_dir, cluster),
     )
     # Ctrl-C is for whoever watches: it asks the ranks to save (see watch), it does not kill them.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -146,6 +146,9 @@ def _run(job: str, module: Any, config: JobConfig, *, run_dir: RunDir, started_s
 
 def _prepare_environment(world: World, run_dir: RunDir) -> None:
     export_process_group(world, os.environ)
+    # Read when torch is loaded, which is after this: ranks that take all cores each bring a node
+    # to a halt.
+    os.environ.setdefault("OMP_NUM_THREADS", str(world.num_threads))
     for name in ("DATA", "CACHE", "CONFIG"):
         os.environ[f"WANDB_{name}_DIR"] = str(run_dir.path / "wandb" / name.lower())
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

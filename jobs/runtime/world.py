@@ -37,7 +37,7 @@ def read_world(env: Mapping[str, str], cluster: ClusterConfig, *, num_cpus: int)
     Args:
         env: The environment.
         cluster: Whether there are GPUs, and cores a task.
-        num_cpus: Cores this node may use, shared by its ranks when ``cpus_per_task`` is 0.
+        num_cpus: Cores this process may use.
     """
     names = NAMES.get(env.get("SUBMITIT_EXECUTOR", ""))
     told = {key: int(env[name]) for key, name in (names or {}).items() if key != "job_id"}
@@ -53,7 +53,7 @@ def read_world(env: Mapping[str, str], cluster: ClusterConfig, *, num_cpus: int)
         node=told.get("node", 0),
         num_nodes=num_nodes,
         device=f"cuda:{_device_index(env, local_rank)}" if on_gpu else "cpu",
-        num_threads=cluster.cpus_per_task or max(1, num_cpus // local_world_size),
+        num_threads=cluster.cpus_per_task or _threads(env, local_world_size, num_cpus),
     )
 
 
@@ -75,6 +75,17 @@ def export_process_group(world: World, env: Mapping[str, str]) -> None:
         MASTER_ADDR=_first_host(env),
         MASTER_PORT=str(_port(env)),
     )
+
+
+def _threads(env: Mapping[str, str], local_world_size: int, num_cpus: int) -> int:
+    """A rank's share of the cores: as Slurm gave them, else this machine's dealt out evenly.
+
+    Where ranks are bound to cores, ``num_cpus`` is the rank's own and bounds what Slurm says of
+    the node; elsewhere it is all of the machine's.
+    """
+    on_node = int(env.get("SLURM_CPUS_ON_NODE", num_cpus))
+    given = int(env.get("SLURM_CPUS_PER_TASK", on_node // local_world_size))
+    return max(1, min(given, num_cpus))
 
 
 def _device_index(env: Mapping[str, str], local_rank: int) -> int:

@@ -44,6 +44,25 @@ def test_two_local_ranks_share_the_cores() -> None:
     assert (world.rank, world.world_size, world.num_threads, world.device) == (1, 2, 1, "cpu")
 
 
+@pytest.mark.parametrize(
+    ("told", "num_cpus", "num_threads"),
+    [
+        ({"SLURM_CPUS_ON_NODE": "112"}, 112, 14),  # eight ranks, none bound
+        ({"SLURM_CPUS_ON_NODE": "112"}, 14, 14),  # each bound to its own
+        ({"SLURM_CPUS_ON_NODE": "112", "SLURM_CPUS_PER_TASK": "4"}, 112, 4),
+        ({"SLURM_CPUS_ON_NODE": "112"}, 2, 2),  # Slurm believes in more than there are
+        ({"SLURM_CPUS_ON_NODE": "4"}, 4, 1),
+        ({}, 32, 4),
+    ],
+)
+def test_ranks_share_the_cores_they_were_given(
+    told: dict[str, str], num_cpus: int, num_threads: int
+) -> None:
+    env = SLURM | {"SLURM_NTASKS": "16", "SLURM_JOB_NUM_NODES": "2"} | told
+    assert read_world(env, ClusterConfig(), num_cpus=num_cpus).num_threads == num_threads
+    assert read_world(env, ClusterConfig(cpus_per_task=3), num_cpus=num_cpus).num_threads == 3
+
+
 def test_without_a_scheduler_there_is_one_rank() -> None:
     assert read_world({}, ClusterConfig(), num_cpus=4) == World(num_threads=4)
     assert job_id({}) == "inline"
