@@ -69,10 +69,15 @@ def draw_samples(
 
 
 def join_grid(folder: Path, *, num_samples: int, columns: int) -> Path | None:
-    """Write ``<folder>.png`` once all images are there; None until then, or when it stands."""
+    """Write ``<folder>.png`` once all images are there; None until then.
+
+    A run that goes on from before a grid finds it standing: its images are the same.
+    """
     sheet = folder.with_suffix(".png")
+    if sheet.exists():
+        return sheet
     files = [folder / f"{index:09d}.png" for index in range(num_samples)]
-    if sheet.exists() or not all(file.exists() for file in files):
+    if not all(file.exists() for file in files):
         return None
     buffer = BytesIO()
     contact_sheet([Image.open(file) for file in files], columns=columns).save(buffer, format="PNG")

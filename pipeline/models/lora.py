@@ -3,6 +3,7 @@
 peft does the layers; diffusers' own loader reads the files back (``lora_files`` writes them).
 """
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +16,10 @@ from torch import nn
 from pipeline.core.errors import InputError
 from pipeline.core.files import sha256_file
 from pipeline.models.conf import FamilyName, LoraConfig, LoraUse, Targets
-from pipeline.models.lora_files import FAMILY_KEY, WEIGHTS_NAME
+from pipeline.models.lora_files import BASE_KEY, FAMILY_KEY, WEIGHTS_NAME
 from pipeline.models.protocol import LoadedModel
+
+log = logging.getLogger(__name__)
 
 ATTENTION = re.compile(r"\.(to_q|to_k|to_v|to_out\.0)$")
 TEXT_ATTENTION = re.compile(r"\.(q_proj|k_proj|v_proj|out_proj)$")
@@ -102,7 +105,7 @@ def apply(model: LoadedModel, uses: Sequence[LoraUse]) -> list[dict[str, str | f
     names = []
     for position, use in enumerate(uses):
         file = resolve(use.path)
-        _check_family(file, model.family_name)
+        _check_base(file, model)
         names.append(f"lora{position}")
         try:
             model.pipeline.load_lora_weights(
@@ -135,14 +138,21 @@ def resolve(path: Path) -> Path:
     )
 
 
-def _check_family(file: Path, family: FamilyName) -> None:
+def _check_base(file: Path, model: LoadedModel) -> None:
+    """Refuse another family's adapter; warn of one that was trained on another base of its own."""
     try:
         with safe_open(file, framework="pt") as opened:
             metadata = opened.metadata() or {}
     except SafetensorError as error:
         raise InputError(f"loras: {file} is not a whole safetensors file ({error})") from error
-    trained_for = metadata.get(FAMILY_KEY, family.value)
-    if trained_for != family.value:
-        raise InputError(
-            f"loras: {file} was trained for {trained_for}, the model is {family.value}"
+    family = model.family_name.value
+    trained_for = metadata.get(FAMILY_KEY, family)
+    if trained_for != family:
+        raise InputError(f"loras: {file} was trained for {trained_for}, the model is {family}")
+    if metadata.get(BASE_KEY, model.digest) != model.digest:
+        log.warning(
+            "%s was trained on another base model (%s...) than this one (%s...)",
+            file,
+            metadata[BASE_KEY][:12],
+            model.digest[:12],
         )

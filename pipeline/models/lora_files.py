@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 WEIGHTS_NAME = "pytorch_lora_weights.safetensors"
 KOHYA_NAME = "pytorch_lora_weights_kohya.safetensors"
 FAMILY_KEY = "dgx_pixels_family"
+BASE_KEY = "dgx_pixels_base_digest"
 ADAPTER_KEY = "lora_adapter_metadata"
 """Where diffusers keeps rank, alpha and targets; without it alpha is lost on loading."""
 
@@ -147,7 +148,7 @@ def _header(model: LoadedModel, cfg: LoraConfig) -> dict[str, str]:
     side_px = model.latent_shape[-1] * (2 if model.family_name is FamilyName.pixelnano else 8)
     return {
         FAMILY_KEY: model.family_name.value,
-        "dgx_pixels_base_digest": model.digest,
+        BASE_KEY: model.digest,
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.architecture": architecture,
         "modelspec.implementation": "diffusers",

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,15 @@ def test_bad_adapters_are_named(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=word) as refused:
             lora.apply(model, [LoraUse(path=path)])
         assert str(path) in str(refused.value)
+
+
+def test_an_adapter_of_another_base_is_applied_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cfg = LoraConfig(rank=2)
+    file = save_lora(trained(cfg), cfg, tmp_path)["diffusers"]
+    lora.apply(load_model(NANO, device="cpu"), [LoraUse(path=file)])
+    assert "another base" not in caplog.text
+    other = replace(load_model(NANO, device="cpu"), digest="0" * 64)
+    lora.apply(other, [LoraUse(path=file)])
+    assert "another base model" in caplog.text
