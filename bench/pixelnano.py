@@ -42,6 +42,8 @@ from pipeline.models.registry import load_model
 BATCH = 32
 QUANTILES = (0.01, 0.1, 0.5, 0.9)
 NEAREST_PAIRS = 24
+HISTOGRAM_STEP = 0.05
+NUM_STEPS = 8
 
 
 def load(lora_path: Path | None) -> LoadedModel:
@@ -120,6 +122,11 @@ def about_sprites(
         "nearest_training_rms": {
             "drawn": _quantiles(near),
             "held out": _quantiles(near_held_out),
+            "histogram": {
+                "step": HISTOGRAM_STEP,
+                "drawn": _histogram(near),
+                "held out": _histogram(near_held_out),
+            },
         },
         "share_nearer_than_1_percent_of_held_out": round(
             float((near < first_percentile).mean()), 4
@@ -149,6 +156,12 @@ def _images(pixels: Pixels) -> list[Image.Image]:
 
 def _quantiles(values: np.ndarray[Any, Any]) -> dict[str, float]:
     return {f"p{q:.0%}"[:-1]: round(float(np.quantile(values, q)), 4) for q in QUANTILES}
+
+
+def _histogram(values: np.ndarray[Any, Any]) -> list[int]:
+    """Count values in steps from 0; the last step holds all above."""
+    steps = np.minimum(values // HISTOGRAM_STEP, NUM_STEPS - 1).astype(int)
+    return np.bincount(steps, minlength=NUM_STEPS).tolist()
 
 
 def _told(found: dict[str, Distance]) -> dict[str, Any]:

@@ -33,8 +33,18 @@ class SamplerConfig:
     """Model calls an image."""
     guidance_scale: float = 3.0
     """Classifier-free guidance; 1 is off (Ho and Salimans 2022, arXiv 2207.12598)."""
+    guidance_low: float = 0.0
+    """Share of the schedule, 0 is clean and 1 is noise: without guidance, and with half the work,
+    below it (Kynkaanniemi et al. 2024, arXiv 2404.07724)."""
+    guidance_high: float = 1.0
+    """Share of the schedule above which there is no guidance."""
 
     def __post_init__(self) -> None:
+        if not 0.0 <= self.guidance_low <= self.guidance_high <= 1.0:
+            raise ValueError(
+                f"sampler.guidance_low: {self.guidance_low} and guidance_high: "
+                f"{self.guidance_high} are not in order within 0..1"
+            )
         if self.num_steps < 1:
             raise ValueError(f"sampler.num_steps: {self.num_steps} is below 1")
         if self.guidance_scale < 1.0:

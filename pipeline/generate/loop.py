@@ -170,6 +170,7 @@ def _common(
         "sampler": cfg.sampler.name.value,
         "num_steps": cfg.sampler.num_steps,
         "guidance_scale": cfg.sampler.guidance_scale,
+        "guidance_interval": [cfg.sampler.guidance_low, cfg.sampler.guidance_high],
         "run_seed": cfg.seed,
         "batch_size": cfg.batch_size,
         "pixel_scale": cfg.pixel_scale,

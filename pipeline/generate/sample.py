@@ -56,17 +56,21 @@ def sample_pixels(
     guided = sampler.guidance_scale > 1
     if conditioning is None:
         conditioning = encode_guided(model, prompts, guided=guided)
+    plain = {name: tensor[: len(prompts)] for name, tensor in conditioning.items()}
+    num_timesteps = len(model.alphas_cumprod)
     kind = device.split(":", maxsplit=1)[0]
     with torch.autocast(kind, dtype=DTYPES.get(precision), enabled=precision in DTYPES):
         for timestep in scheduler.timesteps:
+            share = float(timestep) / (num_timesteps - 1)
+            guides = guided and sampler.guidance_low <= share <= sampler.guidance_high
             scaled_BCHW = scheduler.scale_model_input(x_BCHW, timestep)
-            if guided:
+            if guides:
                 scaled_BCHW = torch.cat([scaled_BCHW, scaled_BCHW])
             timesteps_B = timestep.expand(len(scaled_BCHW))
             answer_BCHW = model.family.predict(
-                model.pipeline.unet, scaled_BCHW, timesteps_B, conditioning
+                model.pipeline.unet, scaled_BCHW, timesteps_B, conditioning if guides else plain
             ).float()
-            if guided:
+            if guides:
                 with_text, without = answer_BCHW.chunk(2)
                 answer_BCHW = without + sampler.guidance_scale * (with_text - without)
             x_BCHW = scheduler.step(answer_BCHW, timestep, x_BCHW).prev_sample

@@ -77,6 +77,7 @@ def test_experiments_say_what_they_cost(file: Path) -> None:
         ("train", ["name=../x"], ["name", "../x"]),
         ("train", ["run_id=a/b"], ["run_id", "a/b"]),
         ("train", ["cluster.env.WANDB_API_KEY=x"], ["cluster.env.WANDB_API_KEY", "secret"]),
+        ("generate", ["prompts=[a]", "sampler.guidance_low=2"], ["sampler.guidance_low", "2"]),
         ("generate", ["prompts=[a]", "model.size_px=33"], ["model.size_px", "33", "8"]),
         ("prepare", ["source.path=art"], ["out", "required"]),
         ("generate", [], ["prompts"]),

@@ -187,6 +187,22 @@ def test_seeds_and_samplers_matter(tmp_path: Path, undisturbed: dict[str, bytes]
         assert left != undisturbed
 
 
+def test_guidance_is_on_within_its_interval_alone(
+    tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    def pixels(name: str, **sampler: float) -> list[bytes]:
+        cfg = config(sampler=SamplerConfig(num_steps=2, **sampler))  # type: ignore[arg-type]
+        make(tmp_path / name, cfg=cfg)
+        files = sorted((tmp_path / name / "images").iterdir())
+        return [Image.open(file).tobytes() for file in files]
+
+    off = pixels("off", guidance_scale=1.0)
+    assert pixels("never", guidance_low=0.9, guidance_high=0.95) == off
+    first = pixels("first", guidance_low=0.9)
+    assert first != off
+    assert pixels("both") not in (off, first)
+
+
 def test_pixel_scale_keeps_one_pixel_a_cell(tmp_path: Path) -> None:
     images = make(tmp_path, cfg=config(pixel_scale=2, num_seeds=1))
     with Image.open(tmp_path / "images" / sorted(images)[0]) as image:
