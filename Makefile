@@ -21,7 +21,8 @@ setup: .venv/.ready  ## make .venv from the pinned lock
 
 .venv/.ready: requirements.lock requirements-dev.lock
 	@command -v $(PYTHON) > /dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or set PYTHON="; exit 1; }
-	test -x $(PY) || $(PYTHON) -m venv .venv
+	@# Without its ensurepip, Debian's Python leaves half an environment behind: begin anew.
+	$(PY) -m pip --version > /dev/null 2>&1 || { rm -rf .venv; $(PYTHON) -m venv .venv; } || { rm -rf .venv; echo "error: no virtual environment can be made; install $(PYTHON)-venv"; exit 1; }
 	@# torch first and apart: which build fits (CPU or CUDA) is the machine's to say, so no one hash fits.
 	$(PY) -m pip install --quiet torch==2.13.0
 	$(PY) -m pip install --quiet --no-deps --require-hashes -r requirements.lock -r requirements-dev.lock
@@ -50,9 +51,11 @@ lint: setup  ## format, lint, types, import layers
 	.venv/bin/lint-imports
 
 test-slurm: setup  ## tests against a real Slurm on this machine (root; installs it with apt when absent)
-	deploy/slurm-local/slurm-local status > /dev/null 2>&1 || command -v slurmctld > /dev/null || test -x /usr/sbin/slurmctld || deploy/slurm-local/slurm-local install
-	deploy/slurm-local/slurm-local up
-	trap "deploy/slurm-local/slurm-local down" EXIT; eval "$$(deploy/slurm-local/slurm-local env)"; $(PY) -m pytest -m slurm tests/slurm
+	@command -v slurmctld > /dev/null || test -x /usr/sbin/slurmctld || deploy/slurm-local/slurm-local install
+	@# A cluster that was up before stays up.
+	if ! deploy/slurm-local/slurm-local status > /dev/null 2>&1; then trap "deploy/slurm-local/slurm-local down" EXIT; deploy/slurm-local/slurm-local up; fi; \
+	eval "$$(deploy/slurm-local/slurm-local env)"; $(PY) -m pytest -m slurm tests/slurm
 
-clean:  ## remove what was made here, not the environment
-	rm -rf data runs .pytest_cache .mypy_cache .ruff_cache
+clean:  ## remove what `make train` and the checks made; your data and runs stay
+	rm -rf data/tiles32 $(RUNS)/train/tiles32/$(RUN_ID) $(RUNS)/generate/tiles32/$(RUN_ID)-base $(RUNS)/generate/tiles32/$(RUN_ID)-lora $(RUNS)/base_beside_lora.png
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

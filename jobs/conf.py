@@ -55,7 +55,7 @@ class ClusterConfig:
     timeout_min: int = 240
     """Minutes until the scheduler ends the job; it is requeued and goes on."""
     max_requeues: int = 20
-    """Times a job may be timed out and requeued."""
+    """Times a job may be timed out and requeued; processes on this machine: 5 at most."""
     signal_delay_s: int = 120
     """Seconds before the end at which USR2 asks the job to save and go."""
     exclusive: bool = False
@@ -90,6 +90,11 @@ class ClusterConfig:
         ):
             if getattr(self, name) < least:
                 raise ValueError(f"cluster.{name}: {getattr(self, name)} is below {least}")
+        if self.signal_delay_s >= 60 * self.timeout_min:
+            raise ValueError(
+                f"cluster.signal_delay_s: {self.signal_delay_s} leaves nothing of timeout_min="
+                f"{self.timeout_min} min; it must be shorter"
+            )
         for name in self.env:
             if SECRET.search(name):
                 raise ValueError(

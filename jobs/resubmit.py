@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from jobs.conf import JobConfig
+from jobs.runtime.config import CONFIGS
 from jobs.runtime.freeze import load_frozen
 from jobs.runtime.launch import launch
 from pipeline.core.errors import InputError, one_line_errors
@@ -19,10 +20,12 @@ def main() -> int:
     parser.add_argument("run", type=Path, help="run folder")
     parser.add_argument("--wait", action="store_true", help="show progress until the end")
     arguments = parser.parse_args()
-    run_dir = RunDir(arguments.run.absolute())
+    run_dir = RunDir(arguments.run.resolve())
     if not run_dir.config.is_file():
         raise InputError(f"{run_dir.path}: not a run folder (no config.yaml)")
     job = run_dir.path.parts[-3]
+    if not (CONFIGS / f"{job}.yaml").is_file():
+        raise InputError(f"{run_dir.path}: not a run folder (runs/<job>/<name>/<run_id>)")
     config: JobConfig = load_frozen(run_dir, importlib.import_module(f"jobs.{job}").SCHEMA)
     return launch(run_dir, config.cluster, job=job, wait=arguments.wait or None)
 

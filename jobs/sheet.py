@@ -37,7 +37,13 @@ def _images(run: RunDir) -> dict[str, Image.Image]:
     files = sorted(run.images.glob("*.png"))
     if not files:
         raise InputError(f"{run.path}: no images there; is it a run of jobs.generate?")
-    return {file.name: Image.open(file) for file in files}
+    return {file.name: _open(file) for file in files}
+
+
+def _open(file: Path) -> Image.Image:
+    # Copied: a file that stays open a picture would use up what a process may open.
+    with Image.open(file) as image:
+        return image.copy()
 
 
 if __name__ == "__main__":

@@ -53,6 +53,5 @@ def _dispatch(job: str, schema: type[Any], arguments: list[str]) -> int:
     for point, config in zip(points, configs, strict=True):
         command = shlex.join(["python", "-m", f"jobs.{job}", *point])
         run_dir = freeze_run(job, config, command=command)
-        wait = config.wait if not sweeps else bool(config.wait)
-        status = max(status, launch(run_dir, config.cluster, job=job, wait=wait))
+        status = max(status, launch(run_dir, config.cluster, job=job, wait=config.wait))
     return status

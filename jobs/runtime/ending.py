@@ -3,7 +3,10 @@
 import logging
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
+
+import psutil
 
 from jobs.conf import ClusterConfig, JobConfig
 from jobs.runtime.record import FINISHED, RunRecord
@@ -16,6 +19,8 @@ from pipeline.core.world import World
 log = logging.getLogger(__name__)
 
 EXIT_LOST = 1
+GRACE_S = 5.0
+"""Seconds a sibling has to leave by itself; as long as the local Slurm gives."""
 PEER_LOST = ("by peer", "gloo/transport", "gloo/rendezvous", "NCCL")
 """What torch's process groups say when the process at the other end is gone."""
 
@@ -27,7 +32,20 @@ class LostRankError(Exception):
 def leave(line: str, status: int) -> NoReturn:
     """End this process with one line; a traceback would bury it."""
     print(f"error: {' '.join(line.split())}", file=sys.stderr, flush=True)
+    if os.environ.get("SUBMITIT_EXECUTOR") == "local":
+        _end_siblings()
     os._exit(status)
+
+
+def _end_siblings() -> None:
+    """Do what srun's ``--kill-on-bad-exit`` does: without this rank the others only wait.
+
+    Those that notice by themselves end by themselves, with their own word in ``run.json``.
+    """
+    siblings = [p for p in psutil.Process(os.getppid()).children() if p.pid != os.getpid()]
+    for sibling in psutil.wait_procs(siblings, timeout=GRACE_S)[1]:
+        with suppress(psutil.NoSuchProcess):
+            sibling.kill()
 
 
 def fail(error: BaseException, *, record: RunRecord | None, world: World) -> BaseException:

@@ -5,6 +5,7 @@ runs/<job>/<name>/<run_id>/config.yaml  code/  code.json
 
 import dataclasses
 import datetime
+import os
 import secrets
 import shutil
 import subprocess
@@ -38,6 +39,7 @@ def freeze_run(job: str, config: JobConfig, *, command: str) -> RunDir:
     run_dir = RunDir((Path(config.runs_dir) / job / config.name / run_id).absolute())
     config = dataclasses.replace(config, run_id=run_id)
     text = freeze(config, base=Path.cwd())
+    existed = run_dir.path.exists()
     try:
         # Written last: a folder without it was never submitted.
         if run_dir.code_json.exists():
@@ -50,7 +52,7 @@ def freeze_run(job: str, config: JobConfig, *, command: str) -> RunDir:
         write_atomic(run_dir.config, text.encode())
         write_json(run_dir.code_json, origin | {"config_sha256": sha256_bytes(text.encode())})
     except OSError as error:
-        if not run_dir.code_json.exists():
+        if not existed:
             # Nothing was submitted: a folder without a config would only be in the way.
             shutil.rmtree(run_dir.path, ignore_errors=True)
         # copytree gathers one entry a file; the first says it.
@@ -81,8 +83,12 @@ def load_frozen(run_dir: RunDir, schema: type[Any]) -> Any:
 
 
 def code_digest(folder: Path) -> str:
-    """Return one sha256 over names and bytes of all files below a folder, caches left out."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    """Return one sha256 over names and bytes of the frozen files.
+
+    Only those of the rooms: jobs run in the folder itself, and a dying one may leave a core there.
+    """
+    found = (path for room in CODE for path in (folder / room).rglob("*"))
+    files = sorted(p for p in found if p.is_file() and "__pycache__" not in p.parts)
     lines = [f"{sha256_file(path)} {path.relative_to(folder).as_posix()}\n" for path in files]
     return sha256_bytes("".join(lines).encode())
 
@@ -123,7 +129,7 @@ def _copy_code(run_dir: RunDir) -> None:
     Weights are read where the config says they are, and checked against its digests.
     """
     run_dir.path.mkdir(parents=True, exist_ok=True)
-    scratch = run_dir.path / ".code"
+    scratch = run_dir.path / f".code-{os.getpid()}"
     shutil.rmtree(scratch, ignore_errors=True)
     ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "*.safetensors")
     for name in CODE:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from jobs.conf import ClusterConfig, Where
-from jobs.runtime.watch import watch
+from jobs.runtime.record import FINISHED
+from jobs.runtime.watch import EXIT_STOPPED, watch
 from jobs.runtime.worker import Worker
 from pipeline.core.errors import InputError
 from pipeline.core.rundir import RunDir
@@ -39,7 +40,7 @@ def launch(run_dir: RunDir, cluster: ClusterConfig, *, job: str, wait: bool | No
     if where is Where.local:
         submitted = _submit_local(run_dir, cluster)
         print(f"job {submitted.job_id} on this machine\nrun {run_dir.path}", flush=True)
-        return watch(submitted, run_dir)
+        return 0 if wait is False else watch(submitted, run_dir)
     submitted = _submit_slurm(run_dir, cluster, name=f"{job}-{run_dir.path.name}")
     log = run_dir.logs / submitted.job_id / "0.log"
     print(
@@ -174,7 +175,10 @@ def _inline(run_dir: RunDir) -> int:
     # Absolute paths are in the config; the code that runs is the one that is imported here.
     status = Worker()(str(run_dir.path))
     sys.stdout.write(f"run {Path(run_dir.path)}\n")
-    return 0 if status == "finished" else 3
+    if status == FINISHED:
+        return 0
+    sys.stdout.write(f"stopped; go on with: python -m jobs.resubmit {run_dir.path}\n")
+    return EXIT_STOPPED
 
 
 def _quoted(text: str) -> str:

@@ -49,8 +49,9 @@ class RunRecord:
 
     @property
     def num_attempts(self) -> int:
-        """Attempts so far, this one included."""
-        return len(self.value["attempts"])
+        """Attempts of this job so far, this one included; a job submitted anew counts anew."""
+        job_id = self.value["attempts"][-1]["job_id"]
+        return sum(attempt["job_id"] == job_id for attempt in self.value["attempts"])
 
     def last_position(self) -> int:
         """Return where the attempt before this one ended, in the job's own unit; -1: unknown."""
@@ -64,7 +65,8 @@ class RunRecord:
         attempt |= {"ended": _now(), "elapsed_s": round(elapsed_s, 1), "reason": reason}
         if outcome is not None:
             attempt["position"] = outcome.figures.get("num_images", -1)
-            self.value["figures"] = dict(outcome.figures)
+            # Kept where this attempt has none: a finished run that is asked again does nothing.
+            self.value["figures"] |= dict(outcome.figures)
         self.value["status"] = status
         self.value["gpu_hours"] = round(
             self.value["gpu_hours"] + elapsed_s * self.num_gpus / 3600, 4

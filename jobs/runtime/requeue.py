@@ -11,15 +11,20 @@ LOCAL_REQUEUE_CODE = 144
 """The exit status on which submitit's local controller starts all ranks again."""
 
 
-def requeue(job_id: str, run_dir: RunDir) -> None:
-    """Requeue this very job; every rank calls it, the first one acts. Does not return.
+def requeue(job_id: str, run_dir: RunDir) -> str:
+    """Requeue this very job; every rank calls it, the first one acts.
 
     Slurm ends the job's step when it accepts; the ranks are done and only leave.
+
+    Returns:
+        ``stopped`` where no scheduler could run it again; otherwise it does not return.
 
     Raises:
         InputError: Slurm refused.
     """
     executor = os.environ.get("SUBMITIT_EXECUTOR")
+    if executor not in ("local", "slurm"):
+        return "stopped"
     if executor == "local":
         sys.stderr.flush()
         os._exit(LOCAL_REQUEUE_CODE)

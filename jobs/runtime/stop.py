@@ -45,6 +45,11 @@ class StopFlag:
         for number in SIGNALS:
             signal.signal(number, self._receive)
 
+    def deafen(self) -> None:
+        """Side effect: hear no signal any more; what there was to save is saved."""
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
     def requested(self) -> bool:
         """Whether this process was told to stop. Local; cheap."""
         if not self.reason and self.deadline_s is not None and time.time() >= self.deadline_s:
@@ -66,8 +71,10 @@ class StopFlag:
         dist.all_reduce(votes, op=dist.ReduceOp.MAX, group=self._group)
         if votes[0] and not local:
             self.reason = "another rank was told to stop"
-        # One rank that was told to end for good ends the job for good.
-        self.wants_requeue = bool(votes[0]) and not bool(votes[1])
+        if votes[0]:
+            # One rank that was told to end for good ends the job for good. Without a vote the word
+            # stays: a signal may have come in while the others voted, and counts next time.
+            self.wants_requeue = not votes[1]
         return bool(votes[0])
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:

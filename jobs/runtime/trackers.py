@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,11 @@ class JsonlTracker:
 
 
 class WandbTracker:
-    """A mirror on W&B under the run's own id, so that a requeued job goes on with its run."""
+    """A mirror on W&B under the run's own id, so that a requeued job goes on with its run.
+
+    Offline, each attempt is a file of its own under that id. W&B may be down: trouble with it is
+    told in the log and never ends a job.
+    """
 
     def __init__(self, cfg: TrackerConfig, run_dir: RunDir, config: Mapping[str, Any]) -> None:
         import wandb
@@ -51,7 +56,8 @@ class WandbTracker:
         self.run = wandb.init(
             project=cfg.project,
             entity=cfg.entity,
-            id=run_dir.path.name,
+            # Unique in a project: the same run_id may name a training and a generation.
+            id="-".join(run_dir.path.parts[-3:]),
             name=run_dir.path.name,
             tags=cfg.tags,
             dir=str(run_dir.path),
@@ -67,13 +73,15 @@ class WandbTracker:
 
     def log(self, num_images: int, metrics: Mapping[str, float]) -> None:
         """Log a row against ``num_images``."""
-        self.run.log({"num_images": num_images, **metrics})
+        with told_not_raised():
+            self.run.log({"num_images": num_images, **metrics})
 
     def log_image(self, num_images: int, name: str, path: Path) -> None:
         """Log a picture."""
         import wandb
 
-        self.run.log({"num_images": num_images, name: wandb.Image(str(path))})
+        with told_not_raised():
+            self.run.log({"num_images": num_images, name: wandb.Image(str(path))})
 
     def rewind(self, num_images: int) -> None:
         """Do nothing: W&B keeps what it was told; ``num_images`` tells which row is later."""
@@ -84,15 +92,15 @@ class WandbTracker:
         """Put the figures into the run's summary, upload files as one artifact, end the run."""
         import wandb
 
-        self.run.summary.update(dict(figures))
-
-        files = [path for path in artifacts if path.is_file()]
-        if files:
-            artifact = wandb.Artifact(f"lora-{self.run.id}", type="lora")
-            for path in files:
-                artifact.add_file(str(path))
-            self.run.log_artifact(artifact)
-        self.run.finish(exit_code=0 if succeeded else 1)
+        with told_not_raised():
+            self.run.summary.update(dict(figures))
+            files = [path for path in artifacts if path.is_file()]
+            if files:
+                artifact = wandb.Artifact(f"lora-{self.run.id}", type="lora")
+                for path in files:
+                    artifact.add_file(str(path))
+                self.run.log_artifact(artifact)
+            self.run.finish(exit_code=0 if succeeded else 1)
 
 
 class Trackers:
@@ -133,8 +141,18 @@ def build_trackers(
         return Trackers(NullTracker())
     trackers: list[Tracker] = [JsonlTracker(run_dir.metrics)]
     if cfg.wandb is not WandbMode.disabled:
-        trackers.append(WandbTracker(cfg, run_dir, config))
+        with told_not_raised():
+            trackers.append(WandbTracker(cfg, run_dir, config))
     return Trackers(*trackers)
+
+
+@contextmanager
+def told_not_raised() -> Iterator[None]:
+    """Write what goes wrong with the mirror into the log; the record is ``metrics.jsonl``."""
+    try:
+        yield
+    except Exception as error:  # whatever a client of a service may raise
+        log.warning("W&B: %s: %s", type(error).__name__, error)
 
 
 def _whole_lines(path: Path) -> list[str]:

@@ -25,10 +25,12 @@ def watch(job: Any, run_dir: RunDir) -> int:
         0 when the run finished, 3 when it stopped and can go on, 1 or 2 when it failed.
     """
     tail = _Tail(run_dir.logs / job.job_id / "0.log")
-    while not _ended(job):
+    ended = False
+    while not ended:
         try:
             tail.show()
             time.sleep(POLL_S)
+            ended = _ended(job)
         except KeyboardInterrupt:
             print("asking the job to save and stop ...", file=sys.stderr)
             _tell_to_stop(job)

@@ -3,7 +3,6 @@
 submitit pickles a ``Worker`` and a path, nothing else; everything is read from the folder.
 """
 
-import fcntl
 import importlib
 import logging
 import os
@@ -11,7 +10,7 @@ import platform
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import yaml
 
@@ -26,10 +25,11 @@ from jobs.runtime.ending import (
     note_end,
 )
 from jobs.runtime.freeze import load_frozen
+from jobs.runtime.lock import take_lock
 from jobs.runtime.record import RunRecord
 from jobs.runtime.requeue import requeue
 from jobs.runtime.stop import StopFlag, find_deadline
-from jobs.runtime.trackers import build_trackers
+from jobs.runtime.trackers import Trackers, build_trackers
 from jobs.runtime.world import export_process_group, job_id, read_world
 from pipeline.core.errors import EXIT_INPUT, InputError, plain
 from pipeline.core.files import write_json
@@ -89,7 +89,7 @@ def _run(job: str, module: Any, config: JobConfig, *, run_dir: RunDir, started_s
     world = read_world(os.environ, cluster, num_cpus=len(os.sched_getaffinity(0)))
     _prepare_environment(world, run_dir)
     _log_to_file(run_dir, world)
-    lock = _lock(run_dir) if world.is_main else None
+    lock = take_lock(run_dir, world, holder=job_id(os.environ))
     stop = StopFlag(
         deadline_s=find_deadline(
             os.environ,
@@ -111,27 +111,29 @@ def _run(job: str, module: Any, config: JobConfig, *, run_dir: RunDir, started_s
             num_ranks=world.world_size,
             num_gpus=cluster.gpus_per_node * cluster.num_nodes,
         )
-    tracker = build_trackers(
-        config.tracker,
-        run_dir,
-        config=yaml.safe_load(run_dir.config.read_text(encoding="utf-8")),
-        is_main=world.is_main,
-    )
-    context = JobContext(
-        world=world,
-        run_dir=run_dir,
-        tracker=tracker,
-        should_stop=stop.agreed,
-        stop_requested=stop.requested,
-    )
+    tracker = Trackers()
     try:
+        tracker = build_trackers(
+            config.tracker,
+            run_dir,
+            config=yaml.safe_load(run_dir.config.read_text(encoding="utf-8")),
+            is_main=world.is_main,
+        )
+        context = JobContext(
+            world=world,
+            run_dir=run_dir,
+            tracker=tracker,
+            should_stop=stop.agreed,
+            stop_requested=stop.requested,
+        )
         outcome: Outcome = module.run(config, context)
     except BaseException as error:
-        tracker.finish([], figures={}, succeeded=False)
         told = fail(error, record=record, world=world)
+        tracker.finish([], figures={}, succeeded=False)
         if told is error:
             raise
         raise told from error
+    stop.deafen()
     try:
         status = close(config, outcome, stop=stop, record=record, run_dir=run_dir)
     finally:
@@ -140,7 +142,7 @@ def _run(job: str, module: Any, config: JobConfig, *, run_dir: RunDir, started_s
     if lock is not None:
         lock.close()
     if status == "requeue":
-        requeue(job_id(os.environ), run_dir)
+        return requeue(job_id(os.environ), run_dir)
     return status
 
 
@@ -173,23 +175,6 @@ def _log_to_file(run_dir: RunDir, world: World) -> None:
     logging.captureWarnings(capture=True)
     # What it has to say of a job's end, run.json says.
     logging.getLogger("submitit").setLevel(logging.WARNING)
-
-
-def _lock(run_dir: RunDir) -> IO[str]:
-    """Hold the run folder; the lock dies with its holder, however that dies."""
-    file = (run_dir.path / "lock").open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.seek(0)
-        raise InputError(
-            f"run_id: {run_dir.path} is in use by job {file.read().strip() or 'unknown'}; "
-            "wait for it or cancel it"
-        ) from None
-    file.truncate(0)
-    file.write(f"{job_id(os.environ)} on {platform.node()}\n")
-    file.flush()
-    return file
 
 
 def _environment(world: World) -> dict[str, Any]:

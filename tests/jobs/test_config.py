@@ -76,6 +76,10 @@ def test_experiments_say_what_they_cost(file: Path) -> None:
         ("train", ["lora.rank=null"], ["lora.rank", "null"]),
         ("train", ["name=../x"], ["name", "../x"]),
         ("train", ["run_id=a/b"], ["run_id", "a/b"]),
+        ("train", ["cluster.timeout_min=1"], ["cluster.signal_delay_s", "120", "1 min"]),
+        ("train", ["optim.max_grad_norm=-1"], ["optim.max_grad_norm", "-1"]),
+        ("train", ["optim.beta1=2"], ["optim.beta1", "2"]),
+        ("train", ["model=sdxl", "model.sha256={a: '0'}"], ["model.sha256", "model.path"]),
         ("train", ["cluster.env.WANDB_API_KEY=x"], ["cluster.env.WANDB_API_KEY", "secret"]),
         ("generate", ["prompts=[a]", "sampler.guidance_low=2"], ["sampler.guidance_low", "2"]),
         ("generate", ["prompts=[a]", "model.size_px=33"], ["model.size_px", "33", "8"]),
@@ -108,6 +112,7 @@ def test_bad_yaml_names_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_free_tables_take_any_key() -> None:
     overrides = ["cluster.env={NCCL_DEBUG: INFO}", "cluster.env.A=b", "model.sha256={a/b.c: '01'}"]
+    overrides.append("model.path=x")
     config = compose_config("train", TrainJob, ["+experiment=smoke", *overrides])
     assert config.cluster.env == {"NCCL_DEBUG": "INFO", "A": "b"}
     assert config.model.sha256 == {"a/b.c": "01"}

@@ -1,5 +1,6 @@
 """Jobs run as a user runs them: commands, exit status, what stands on disk afterwards."""
 
+import fcntl
 import json
 import os
 import signal
@@ -55,7 +56,7 @@ def test_two_local_ranks_train_and_leave_a_whole_run(smoke_data: Path, tmp_path:
     assert record(tmp_path)["status"] == "finished"
     assert (run / "lora" / "pytorch_lora_weights.safetensors").is_file()
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 2
-    assert list(run.glob("wandb/offline-run-*/run-it.wandb"))
+    assert list(run.glob("wandb/offline-run-*/run-train-smoke-it.wandb"))
     assert (run / "code" / "jobs" / "train.py").is_file()
     assert list(run.glob("logs/*/1.log"))
     # Once more with the same run: it is finished, and says so without training.
@@ -79,7 +80,7 @@ def test_two_local_ranks_train_and_leave_a_whole_run(smoke_data: Path, tmp_path:
 def test_ctrl_c_saves_and_resubmit_goes_on(smoke_data: Path, tmp_path: Path) -> None:
     run = tmp_path / "train" / "smoke" / "it"
     started = subprocess.Popen(
-        [*TRAIN, *arguments(smoke_data, tmp_path, "cluster=local", "num_images=4000")],
+        [*TRAIN, *arguments(smoke_data, tmp_path, "cluster=local", "num_images=640")],
         cwd=ROOT, env=QUIET, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     end = time.monotonic() + 60
@@ -95,6 +96,41 @@ def test_ctrl_c_saves_and_resubmit_goes_on(smoke_data: Path, tmp_path: Path) -> 
     assert not list(run.glob("checkpoints/.*"))
     position = stopped["figures"]["num_images"]  # type: ignore[index]
     assert (run / "checkpoints" / f"{position:012d}").is_dir()
+    again = job("jobs.resubmit", str(run))
+    assert again.returncode == 0, again.stderr
+    assert record(tmp_path)["figures"]["num_images"] == 640  # type: ignore[index]
+
+
+def test_a_deadline_stops_a_run_that_no_scheduler_takes_up_again(
+    smoke_data: Path, tmp_path: Path
+) -> None:
+    done = train(
+        smoke_data, tmp_path, "cluster=inline", "cluster.timeout_min=1",
+        "cluster.signal_delay_s=59", "num_images=4000",
+    )  # fmt: skip
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "jobs.resubmit" in done.stdout
+    assert record(tmp_path)["status"] == "stopped"
+    assert list((tmp_path / "train" / "smoke" / "it").glob("checkpoints/0*"))
+    elsewhere = job("jobs.resubmit", str(tmp_path))
+    assert elsewhere.returncode == 2
+    assert "not a run folder" in elsewhere.stderr
+
+
+def test_a_rank_that_fails_takes_the_others_with_it(smoke_data: Path, tmp_path: Path) -> None:
+    """A second job in the folder leaves at once, all its ranks, and touches nothing."""
+    run = tmp_path / "train" / "smoke" / "it"
+    run.mkdir(parents=True)
+    with (run / "lock").open("w") as held:
+        held.write("17 on node3\n")
+        held.flush()
+        fcntl.flock(held, fcntl.LOCK_EX)
+        start = time.monotonic()
+        done = train(smoke_data, tmp_path, "cluster=local", "cluster.tasks_per_node=2")
+    assert done.returncode == 1
+    assert "in use by job 17" in done.stderr
+    assert time.monotonic() - start < 40
+    assert not (run / "run.json").exists()
 
 
 def test_a_run_folder_takes_one_job_at_a_time(smoke_data: Path, tmp_path: Path) -> None:

@@ -1,16 +1,24 @@
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.conf import ClusterConfig, Where
+from jobs.conf import ClusterConfig, TrackerConfig, TrainJob, WandbMode, Where
+from jobs.runtime.config import compose_config
+from jobs.runtime.freeze import freeze_run
 from jobs.runtime.launch import slurm_parameters
+from jobs.runtime.lock import take_lock
+from jobs.runtime.record import RunRecord
 from jobs.runtime.stop import StopFlag, find_deadline
-from jobs.runtime.trackers import JsonlTracker
+from jobs.runtime.trackers import JsonlTracker, build_trackers
 from jobs.runtime.world import job_id, read_world
+from pipeline.core.errors import InputError
+from pipeline.core.outcome import Outcome
 from pipeline.core.rundir import RunDir
 from pipeline.core.world import World
 
@@ -126,6 +134,128 @@ def test_signals_set_a_flag(
             signal.signal(number, handler)
     assert stop.agreed()
     assert (stop.reason, stop.wants_requeue) == (reason, wants_requeue)
+
+
+class Votes:
+    """Stands in for the process group: what the other ranks voted, and what happens meanwhile."""
+
+    class ReduceOp:
+        MAX = "max"
+
+    def __init__(self, others: list[int], meanwhile: Callable[[], None] = lambda: None) -> None:
+        self.others = others
+        self.meanwhile = meanwhile
+
+    def new_group(self, backend: str) -> str:
+        return backend
+
+    def all_reduce(self, votes: Any, op: str, group: str) -> None:
+        self.meanwhile()
+        for i, other in enumerate(self.others):
+            votes[i] = max(int(votes[i]), other)
+
+
+def vote(monkeypatch: pytest.MonkeyPatch, stop: StopFlag, group: Votes) -> bool:
+    monkeypatch.setattr("torch.distributed.all_reduce", group.all_reduce)
+    monkeypatch.setattr("torch.distributed.new_group", group.new_group)
+    return stop.agreed()
+
+
+def test_a_warning_that_comes_in_during_a_vote_counts_in_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stop = StopFlag(deadline_s=None, world=World(world_size=2, local_world_size=2))
+    warned = Votes([0, 0], meanwhile=lambda: stop._receive(signal.SIGUSR2, None))
+    assert not vote(monkeypatch, stop, warned)
+    assert vote(monkeypatch, stop, Votes([0, 0]))
+    assert stop.wants_requeue
+
+
+@pytest.mark.parametrize(("others", "requeues"), [([1, 0], True), ([1, 1], False)])
+def test_ranks_agree_on_how_to_stop(
+    monkeypatch: pytest.MonkeyPatch, others: list[int], requeues: bool
+) -> None:
+    stop = StopFlag(deadline_s=None, world=World(world_size=2, local_world_size=2))
+    assert vote(monkeypatch, stop, Votes(others))
+    assert stop.wants_requeue is requeues
+
+
+def test_after_the_end_no_signal_is_heard() -> None:
+    numbers = (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in numbers}
+    stop = StopFlag(deadline_s=None, world=World())
+    try:
+        stop.listen()
+        stop.deafen()
+        for number in numbers:
+            signal.raise_signal(number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert not stop.requested()
+
+
+def test_a_run_folder_is_its_main_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, second = RunDir(tmp_path), World(rank=1, world_size=2, local_rank=1, local_world_size=2)
+    monkeypatch.setattr("jobs.runtime.lock.WAIT_S", 0.3)
+    with pytest.raises(InputError, match="unknown"):
+        take_lock(run, second, holder="7")
+    held = take_lock(run, World(), holder="7")
+    assert held is not None
+    assert take_lock(run, second, holder="7") is None
+    # Neither rank of another job gets in, and none of them waits for ever.
+    for world in (World(), second):
+        with pytest.raises(InputError, match="in use by job 7 on"):
+            take_lock(run, world, holder="8")
+    held.close()
+    again = take_lock(run, World(), holder="8")
+    assert again is not None
+    again.close()
+
+
+def test_wandb_that_is_down_ends_no_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def down(*_: Any, **__: Any) -> None:
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr("wandb.init", down)
+    cfg = TrackerConfig(wandb=WandbMode.online)
+    trackers = build_trackers(cfg, RunDir(tmp_path / "train" / "a" / "b"), config={}, is_main=True)
+    trackers.log(8, {"train/loss": 1.0})
+    trackers.finish([], figures={}, succeeded=True)
+    assert "no route" in caplog.text
+    assert (tmp_path / "train" / "a" / "b" / "metrics.jsonl").read_text().count("\n") == 1
+
+
+def test_an_attempt_that_has_nothing_to_do_keeps_the_figures(tmp_path: Path) -> None:
+    for figures in ({"num_images": 64, "validation_loss": 0.5}, {"num_images": 64}):
+        record = RunRecord(RunDir(tmp_path), job="train", job_id="1", num_ranks=1, num_gpus=0)
+        record.end("finished", reason="", outcome=Outcome(finished=True, figures=figures))
+    assert record.value["figures"] == {"num_images": 64, "validation_loss": 0.5}
+    assert record.num_attempts == 2
+    resubmitted = RunRecord(RunDir(tmp_path), job="train", job_id="2", num_ranks=1, num_gpus=0)
+    assert resubmitted.num_attempts == 1
+
+
+def test_what_was_in_a_run_folder_survives_a_failed_submission(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: RunDir) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("jobs.runtime.freeze._copy_code", full)
+    config = compose_config(
+        "train", TrainJob, ["+experiment=smoke", f"runs_dir={tmp_path}", "run_id=it"]
+    )
+    run = tmp_path / "train" / "smoke" / "it"
+    with pytest.raises(InputError, match="No space left"):
+        freeze_run("train", config, command="")
+    assert not run.exists()
+    (run / "checkpoints").mkdir(parents=True)
+    with pytest.raises(InputError, match="No space left"):
+        freeze_run("train", config, command="")
+    assert (run / "checkpoints").is_dir()
 
 
 def test_a_passed_deadline_asks_for_a_requeue() -> None:
