@@ -63,6 +63,12 @@ class OptimConfig:
             raise ValueError(f"optim.lr: {self.lr} is not above 0")
         if self.warmup_images < 0:
             raise ValueError(f"optim.warmup_images: {self.warmup_images} is below 0")
+        for name in ("beta1", "beta2"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ValueError(f"optim.{name}: {getattr(self, name)} is outside 0..1")
+        for name in ("eps", "weight_decay", "max_grad_norm"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"optim.{name}: {getattr(self, name)} is below 0")
         if not 0.0 <= self.min_lr_ratio <= 1.0:
             raise ValueError(f"optim.min_lr_ratio: {self.min_lr_ratio} is outside 0..1")
 

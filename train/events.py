@@ -1,7 +1,8 @@
 """What happens between steps: rows of figures, validation, samples, checkpoints."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from time import sleep
 from typing import Any
 
@@ -85,7 +86,7 @@ class RunEvents:
         if self.fixed is None or self.validation_images == 0:
             return
         trainer = self.trainer
-        with self._averaged():
+        with self._as_used():
             loss = validation_loss(
                 trainer.objective,
                 self.fixed,
@@ -104,7 +105,7 @@ class RunEvents:
         trainer = self.trainer
         if not self.sample_prompts:
             return
-        with self._averaged():
+        with self._as_used():
             draw_samples(
                 trainer.objective.model,
                 self.sample_prompts,
@@ -155,10 +156,20 @@ class RunEvents:
                 f"in {self.run_dir.checkpoints}; try a lower optim.lr or precision=fp32"
             )
 
-    def _averaged(self) -> Any:
+    @contextmanager
+    def _as_used(self) -> Iterator[None]:
+        """Lend the model its averaged weights, and switch dropout off."""
         trainer = self.trainer
-        values: Mapping[str, Any] = trainer.named if trainer.ema is None else trainer.ema.tensors
-        return swapped(trainer.named, values)
+        values: Mapping[str, Tensor] = trainer.named if trainer.ema is None else trainer.ema.tensors
+        modules = trainer.objective.model.modules.values()
+        with swapped(trainer.named, values):
+            for module in modules:
+                module.eval()
+            try:
+                yield
+            finally:
+                for module in modules:
+                    module.train()
 
     def _join_grids(self) -> None:
         if not self.world.is_main:

@@ -45,6 +45,10 @@ def _write_model(model: LoadedModel, weights: dict[str, torch.Tensor] | None, fo
     named = lora.trainable(model)
     with swapped(named, weights or named):
         model.pipeline.save_pretrained(scratch)
-    shutil.rmtree(folder, ignore_errors=True)
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.replace(old)
     scratch.replace(folder)
+    shutil.rmtree(old, ignore_errors=True)
     log.info("model: %s", folder)

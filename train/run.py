@@ -71,13 +71,14 @@ def run_training(
     checkpoints = Checkpoints(
         run_dir.checkpoints,
         keep=cfg.keep_checkpoints,
-        identity=identity(cfg, model_digest=model.digest, data_digest=dataset.digest),
+        identity=identity(cfg, model_digest=model.digest, dataset=dataset),
     )
     found = checkpoints.latest()
     _agree(found)
+    # Rows of an attempt that was killed before it could save are dropped as well.
+    tracker.rewind(found.num_images if found is not None else 0)
     if found is not None:
         restore(trainer, found, world)
-        tracker.rewind(found.num_images)
         log.info("resumed at %d images from %s", found.num_images, found.path)
 
     splits = {name: dataset.split(name) for name in ("train", "validation")}
@@ -183,11 +184,12 @@ def check_fit(cfg: TrainConfig, model: LoadedModel, *, size_px: int) -> None:
         )
 
 
-def identity(cfg: TrainConfig, *, model_digest: str, data_digest: str) -> dict[str, str]:
+def identity(cfg: TrainConfig, *, model_digest: str, dataset: Dataset) -> dict[str, str]:
     """Return what a run may not change between save and resume; not the number of ranks."""
     fixed = {
         "model": model_digest,
-        "data": data_digest,
+        "data": dataset.digest,
+        "data.flip_ok": dataset.flip_ok,
         "seed": cfg.seed,
         "adapter": cfg.adapter.value,
         "batch_size": cfg.batch_size,
@@ -238,7 +240,8 @@ def identity(cfg: TrainConfig, *, model_digest: str, data_digest: str) -> dict[s
 
 def sample_prompts(cfg: TrainConfig, captions: list[str]) -> list[str]:
     """Return ``num_samples`` prompts: the user's in turn, or the first distinct captions."""
-    prompts = cfg.sample_prompts or list(dict.fromkeys(captions))
+    trigger = cfg.data.trigger
+    prompts = cfg.sample_prompts or [f"{trigger} {c}".strip() for c in dict.fromkeys(captions)]
     return [prompts[i % len(prompts)] for i in range(cfg.num_samples)]
 
 

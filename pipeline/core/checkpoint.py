@@ -88,6 +88,10 @@ class Checkpoints:
             shutil.rmtree(temporary, ignore_errors=True)
             raise InputError(f"{final}: could not save the checkpoint ({error})") from error
         self._remove_leftovers()
+        for stale in self._folders():
+            # Later than now: found not valid when the run went on from an earlier one.
+            if int(stale.name) > num_images:
+                self._drop(stale)
         for old in self._folders()[: -self.keep]:
             self._drop(old)
         return final

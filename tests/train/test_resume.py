@@ -24,7 +24,7 @@ from pipeline.generate.conf import Precision, SamplerConfig
 from pipeline.models.conf import FamilyName, LoraConfig, ModelConfig, Targets
 from repro.compare import compare_runs, trace
 from train.conf import Adapter, LossConfig, OptimConfig, Prediction, TrainConfig
-from train.run import run_training
+from train.run import run_training, sample_prompts
 
 
 @pytest.fixture(autouse=True)
@@ -193,6 +193,68 @@ def test_every_recipe_goes_on_exactly(smoke_data: Path, tmp_path: Path, recipe: 
     verdicts = compare_runs(straight, run("stopped", 0))
     assert [v for v in verdicts if not v.equal] == []
     assert len(trace(straight)) == 2
+
+
+def test_rows_of_an_attempt_that_never_saved_are_dropped(smoke_data: Path, tmp_path: Path) -> None:
+    from jobs.runtime.trackers import JsonlTracker
+
+    def run(name: str, left_behind: str) -> RunDir:
+        run_dir = RunDir(tmp_path / name)
+        run_dir.path.mkdir()
+        run_dir.config.touch()
+        run_dir.metrics.write_text(left_behind)
+        run_training(
+            config(str(smoke_data), num_images=24, log_every=12, validate_every=0, sample_every=0),
+            world=World(), run_dir=run_dir, tracker=JsonlTracker(run_dir.metrics),
+            should_stop=lambda: False,
+        )  # fmt: skip
+        return run_dir
+
+    fresh = run("fresh", "")
+    killed = run("killed", '{"num_images": 12, "train/loss": 9.0}\n{"num_images": 24, "tra')
+    assert [v for v in compare_runs(fresh, killed) if not v.equal] == []
+    assert len(trace(killed)) == 2
+
+
+def test_dropout_is_off_where_the_model_is_looked_at(
+    smoke_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import train.events
+
+    seen: dict[str, set[bool]] = {"validation": set(), "samples": set()}
+
+    def measured(objective: Any, *_: Any, **__: Any) -> float:
+        seen["validation"] |= {m.training for m in objective.model.modules.values()}
+        return 0.0
+
+    def drawn(model: Any, *_: Any, **__: Any) -> None:
+        seen["samples"] |= {m.training for m in model.modules.values()}
+
+    def stepped(self: Any, batch: Any) -> Any:
+        seen.setdefault("steps", set()).update(
+            m.training for m in self.objective.model.modules.values()
+        )
+        return inputs(self, batch)
+
+    inputs = train.step.Trainer.inputs
+    monkeypatch.setattr(train.events, "validation_loss", measured)
+    monkeypatch.setattr(train.events, "draw_samples", drawn)
+    monkeypatch.setattr("train.step.Trainer.inputs", stepped)
+    monkeypatch.setattr(train.events, "GRID_WAIT_S", 0.0)
+    run_here(smoke_data, tmp_path, num_images=24, validate_every=12, sample_every=12)
+    assert seen == {"validation": {False}, "samples": {False}, "steps": {True}}
+
+
+def test_sample_prompts_carry_the_trigger() -> None:
+    cfg = config("data", num_samples=3)
+    cfg.data.trigger = "mystyle"
+    assert sample_prompts(cfg, ["orc", "elf", "orc"]) == [
+        "mystyle orc",
+        "mystyle elf",
+        "mystyle orc",
+    ]
+    cfg.sample_prompts = ["a tree"]
+    assert sample_prompts(cfg, ["orc"]) == ["a tree"] * 3
 
 
 def test_a_precision_the_device_lacks_is_refused(smoke_data: Path, tmp_path: Path) -> None:

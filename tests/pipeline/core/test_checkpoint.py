@@ -22,7 +22,7 @@ from pathlib import Path
 from pipeline.core.checkpoint import Checkpoints
 checkpoints = Checkpoints(Path(sys.argv[1]), keep=2, identity={"seed": "0", "lora.rank": "4"})
 print("ready", flush=True)
-for n in range(1, 10_000):
+for n in range(int(sys.argv[2]), 10_000):
     checkpoints.save(n, {"weights": {"w": torch.full((300_000,), float(n))}}, {"n": n})
 """
 
@@ -101,22 +101,42 @@ def test_a_save_killed_anywhere_leaves_a_valid_checkpoint(tmp_path: Path) -> Non
     newest = 0
     for turn in range(12):
         child = subprocess.Popen(
-            [sys.executable, "-c", SAVER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE
-        )
+            [sys.executable, "-c", SAVER, str(tmp_path), str(newest + 1)],
+            cwd=ROOT, stdout=subprocess.PIPE,
+        )  # fmt: skip
         assert child.stdout is not None
         child.stdout.readline()
         time.sleep(0.02 + 0.011 * turn)
         child.send_signal(signal.SIGKILL)
         child.communicate()
         found = make(tmp_path).latest()
-        if found is not None:
-            assert torch.equal(
-                found.tensors["weights"]["w"], torch.full((300_000,), float(found.num_images))
-            )
-            newest = max(newest, found.num_images)
-    assert newest > 0
+        if found is None:
+            assert newest == 0, "what was saved is lost"
+            continue
+        assert found.num_images >= newest, "what was saved is lost"
+        assert torch.equal(
+            found.tensors["weights"]["w"], torch.full((300_000,), float(found.num_images))
+        )
+        newest = found.num_images
+    assert newest > 12
     save(make(tmp_path), newest + 1)
     assert not [p for p in tmp_path.iterdir() if not p.name.isdigit()], "leftovers stay"
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+def test_broken_ones_that_were_passed_over_do_not_push_out_what_is_saved_next(
+    tmp_path: Path, keep: int
+) -> None:
+    checkpoints = make(tmp_path, keep=3)
+    for n in (1, 5, 6):
+        save(checkpoints, n)
+    for n in (5, 6):
+        (tmp_path / f"{n:012d}" / "manifest.json").write_text("{}")
+    checkpoints = make(tmp_path, keep=keep)
+    save(checkpoints, 2)
+    found = checkpoints.latest()
+    assert found is not None
+    assert found.num_images == 2
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
