@@ -62,6 +62,7 @@ def generate(
     loras = lora.apply(model, cfg.loras)
     common = _common(cfg, model, loras)
     done = finished_images(run_dir)
+    _check_same(run_dir, work, common)
     batches = cut_batches(work, cfg.batch_size)
     mine = [batches[i] for i in world.deal(len(batches))]
     missing = [batch for batch in mine if any(item.index not in done for item in batch)]
@@ -138,6 +139,27 @@ def finished_images(run_dir: RunDir) -> set[int]:
             if file.is_file() and sha256_file(file) == record["sha256"]:
                 done.add(int(record["index"]))
     return done
+
+
+def _check_same(run_dir: RunDir, work: list[Item], common: dict[str, Any]) -> None:
+    """Refuse to go on with a run whose images something else made.
+
+    Raises:
+        InputError: Naming the image and the field.
+    """
+    for path in sorted(run_dir.path.glob("manifest-*.jsonl")):
+        for record in read_manifest(path):
+            index = int(record["index"])
+            if index >= len(work):
+                raise InputError(f"prompts: {path} has image {index}, now there are {len(work)}")
+            item = work[index]
+            now = common | {"prompt": item.prompt, "seed_number": item.seed_number}
+            for key, value in now.items():
+                if record.get(key) != value:
+                    raise InputError(
+                        f"{key}: image {index} of {run_dir.path.name} was made with "
+                        f"{record.get(key)!r}, now it is {value!r}; restore it or start a new run"
+                    )
 
 
 def reduce_scale(images: Pixels, scale: int) -> Pixels:

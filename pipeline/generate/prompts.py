@@ -42,7 +42,7 @@ def _read_prompts(cfg: GenerateConfig) -> list[str]:
     if path is None:
         return []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         raise InputError(f"prompts_file: {path} does not exist") from None
     except (OSError, UnicodeDecodeError) as error:

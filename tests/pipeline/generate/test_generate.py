@@ -104,6 +104,23 @@ def test_what_is_missing_torn_or_changed_is_made_again(
     assert set(indices(tmp_path)) == set(range(9))
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"prompts": ["orc", "emerald potion", "grass floor tile"]}, ["prompt", "emerald"]),
+        ({"seed": 1}, ["run_seed", "1"]),
+        ({"prompts": ["orc", "ruby potion"]}, ["prompts", "now there are 6"]),
+    ],
+)
+def test_images_of_something_else_are_not_gone_on_with(
+    tmp_path: Path, change: dict[str, object], words: list[str]
+) -> None:
+    make(tmp_path)
+    with pytest.raises(InputError) as refused:
+        make(tmp_path, cfg=config(**change))
+    assert all(word in str(refused.value) for word in words), refused.value
+
+
 def _child(path: str) -> None:
     run(Path(path), config(num_seeds=40))
 
