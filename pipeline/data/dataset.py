@@ -70,10 +70,13 @@ class Split:
         self._maps.append(mapped)
         for line in lines[1:]:
             fields = line.split()
-            spans = {
-                fields[i]: slice(int(fields[i + 1]), int(fields[i + 1]) + int(fields[i + 2]))
-                for i in range(0, len(fields), 4)
-            }
+            try:
+                spans = {
+                    fields[i]: slice(int(fields[i + 1]), int(fields[i + 1]) + int(fields[i + 2]))
+                    for i in range(0, len(fields), 4)
+                }
+            except (ValueError, IndexError):
+                raise InputError(f"{index}: {line!r} is no line of an index") from None
             if set(spans) != {"png", "json"} or spans["json"].stop > len(mapped):
                 raise InputError(f"{index}: {line!r} does not fit {tar.name}")
             if mapped[spans["png"]][:4] != b"\x89PNG":

@@ -59,6 +59,8 @@ def prepare(cfg: PrepareConfig, *, should_stop: Callable[[], bool]) -> Outcome:
         InputError: The source cannot be read, nothing usable is in it, ``cfg.out`` holds something
             else, or a file is unusable and ``cfg.strict``.
     """
+    # A link to a folder stays a link: what it points to is replaced.
+    cfg = replace(cfg, out=cfg.out.resolve())
     check_out(cfg.out)
     kept: list[Kept] = []
     rejected: list[Rejected] = []
@@ -74,6 +76,12 @@ def prepare(cfg: PrepareConfig, *, should_stop: Callable[[], bool]) -> Outcome:
             log.debug("left out %s: %s", result.name, result.reason)
     kept = _assign(kept, cfg)
     _check(cfg, kept, rejected)
+    if cfg.validation_fraction and not any(k.split == "validation" for k in kept):
+        log.warning(
+            "nothing is held out: no group of siblings fits into validation_fraction=%s of %d",
+            cfg.validation_fraction,
+            len(kept),
+        )
     figures = _write(cfg, kept, rejected)
     log.info(
         "%s: %d images (%d for validation), %d files left out; see report.json",
@@ -134,8 +142,13 @@ def _assign(kept: list[Kept], cfg: PrepareConfig) -> list[Kept]:
     """Put every image into its group, and the groups into their splits."""
     if not kept:
         return kept
-    groups = sibling_groups([k.art.group for k in kept], [k.pixels for k in kept])
+    pixels = [k.pixels for k in kept]
+    groups = sibling_groups([k.art.group for k in kept], pixels)
     out = held_out(groups, fraction=cfg.validation_fraction, seed=cfg.seed)
+    if cfg.validation_fraction and not out.any():
+        # Names that put nearly all into one group (img_0001, ...) tell nothing; pixels still do.
+        groups = sibling_groups([k.art.name for k in kept], pixels)
+        out = held_out(groups, fraction=cfg.validation_fraction, seed=cfg.seed)
     return [
         replace(k, group=group, split="validation" if is_out else "train")
         for k, group, is_out in zip(kept, groups, out, strict=True)

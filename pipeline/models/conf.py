@@ -50,6 +50,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.size_px < SIDE_STEP_PX or self.size_px % SIDE_STEP_PX:
             raise ValueError(f"model.size_px: {self.size_px} is not a multiple of {SIDE_STEP_PX}")
+        if self.sha256 and self.path is None:
+            raise ValueError("model.sha256: needs model.path; a repo is pinned by model.revision")
         if self.repo is not None and self.path is None:
             revision = self.revision or ""
             if len(revision) != 40 or set(revision) - set("0123456789abcdef"):

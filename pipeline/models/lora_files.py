@@ -2,10 +2,11 @@
 
     lora/
       pytorch_lora_weights.safetensors          diffusers: ``pipeline.load_lora_weights(folder)``
-      pytorch_lora_weights_kohya.safetensors    sd-scripts, ComfyUI, A1111
+      pytorch_lora_weights_kohya.safetensors    kohya's suffixes and alphas, for ComfyUI and others
 
 diffusers' own kohya converter takes alpha for rank and breaks UNet keys when text-encoder adapters
-are in the same file (0.42.1), so the names and scales are written out here.
+are in the same file (0.42.1), so the names and scales are written out here. Blocks keep diffusers'
+names (``lora_unet_down_blocks_...``), for SDXL too, where sd-scripts counts ``input_blocks``.
 """
 
 import json

@@ -1,6 +1,7 @@
 """From a ``ModelConfig`` to a ``LoadedModel``: which bytes, checked, never a pickle."""
 
 import hashlib
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,8 @@ def load_model(cfg: ModelConfig, *, device: str) -> LoadedModel:
         channels, latent_shape = NUM_CHANNELS, (NUM_CHANNELS * FOLD**2, side, side)
     else:
         side = cfg.size_px // pipeline.vae_scale_factor
+        # SDXL is told the size it draws, and reads it here.
+        pipeline.unet.register_to_config(sample_size=side)
         channels, latent_shape = 3, (pipeline.unet.config.in_channels, side, side)
     return LoadedModel(
         family_name=cfg.family,
@@ -133,8 +136,15 @@ def _weighted(pipeline: Any) -> dict[str, nn.Module]:
 
 
 def _digest(pipeline: Any) -> str:
-    """Hash names and bytes of all weights, so that any change of the base is seen."""
+    """Hash weights, noise schedule and vocabularies, so that any change of the base is seen."""
     digest = hashlib.sha256()
+    for part, component in sorted(pipeline.components.items()):
+        told: dict[str, Any] = {}
+        if part == "scheduler":
+            told = {k: v for k, v in component.config.items() if not k.startswith("_")}
+        elif hasattr(component, "get_vocab"):
+            told = component.get_vocab()
+        digest.update(f"{part} {json.dumps(told, sort_keys=True, default=str)}\n".encode())
     for part, module in _weighted(pipeline).items():
         for name, tensor in sorted(module.state_dict().items()):
             digest.update(f"{part}.{name} {tuple(tensor.shape)}\n".encode())

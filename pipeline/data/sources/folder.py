@@ -36,7 +36,7 @@ def read_folder(cfg: SourceConfig, *, max_px: int) -> Found:
                 licence=str(told.get("licence") or cfg.licence),
                 attribution=str(told.get("attribution") or cfg.attribution),
                 source=root.name,
-                group=str(told.get("group") or group_of(Path(name).parent.as_posix(), file.stem)),
+                group=_group(Path(name), told),
             )
         except Unusable as error:
             yield Rejected(name=name, reason=str(error))
@@ -62,6 +62,14 @@ def walk(root: Path) -> Iterator[Path]:
                 yield Path(folder, name)
 
 
+def _group(name: Path, told: dict[str, Any]) -> str:
+    """Group by what the user says, else by name and caption: ``img_0001`` alone tells nothing."""
+    if told.get("group"):
+        return str(told["group"])
+    group = group_of(name.parent.as_posix(), name.stem)
+    return f"{group}/{told['caption']}" if told.get("caption") else group
+
+
 def _caption(file: Path, told: dict[str, Any], *, default: str) -> str:
     caption = str(told.get("caption") or caption_of(file.stem) or default)
     if not caption:
@@ -82,7 +90,7 @@ def _sidecar(file: Path, seen: dict[Path, Path]) -> dict[str, Any]:
         if not sidecar.is_file():
             continue
         try:
-            content = sidecar.read_text(encoding="utf-8")
+            content = sidecar.read_text(encoding="utf-8-sig")
             found = (
                 {"caption": " ".join(content.split())} if sidecar == text else json.loads(content)
             )

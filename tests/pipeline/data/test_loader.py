@@ -156,6 +156,11 @@ def test_the_trigger_stands_before_captions_but_not_before_none(smoke_data: Path
     assert all(c == "" or c.startswith("mystyle ") for c in captions)
 
 
+def cut_in_mid_line(data: Path) -> None:
+    index = data / "train-000000.idx"
+    index.write_text(index.read_text()[:-20])
+
+
 @pytest.mark.parametrize(
     ("breaks", "word"),
     [
@@ -165,6 +170,7 @@ def test_the_trigger_stands_before_captions_but_not_before_none(smoke_data: Path
         (lambda d: (d / "train-000000.tar").write_bytes(bytes(512)), "the card says"),
         (lambda d: (d / "train-000000.idx").unlink(), "cannot be read"),
         (lambda d: (d / "train-000000.idx").write_text("v1.2 3\n"), "does not list"),
+        (cut_in_mid_line, "is no line of an index"),
     ],
 )
 def test_a_broken_data_set_is_named(smoke_data: Path, tmp_path: Path, breaks, word: str) -> None:  # type: ignore[no-untyped-def]

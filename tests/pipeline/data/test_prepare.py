@@ -87,6 +87,32 @@ def test_captions_come_from_sidecars_or_names(art: Path, tmp_path: Path) -> None
     assert licences["a blue slime"] == "CC0-1.0"
 
 
+@pytest.mark.parametrize("sidecars", [True, False])
+def test_numbered_files_are_held_out_too(tmp_path: Path, sidecars: bool) -> None:
+    folder = tmp_path / "numbered"
+    folder.mkdir()
+    for number in range(40):
+        sprite(number).save(folder / f"img_{number:04d}.png")
+        if sidecars:
+            (folder / f"img_{number:04d}.txt").write_text(f"\ufeffthing {number}", encoding="utf-8")
+    cfg = PrepareConfig(
+        source=SourceConfig(path=folder), out=tmp_path / "out", validation_fraction=0.2
+    )
+    figures = prepare(cfg, should_stop=lambda: False).figures
+    assert 0 < int(figures["num_validation"]) <= 8
+    captions = Dataset.open(tmp_path / "out").split("train").captions
+    assert all(c.startswith("thing ") if sidecars else c == "img" for c in captions)
+
+
+def test_a_link_to_a_data_set_stays_a_link(art: Path, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk")
+    for _ in range(2):
+        assert len(run(art, tmp_path / "out").split("train"))
+    assert (tmp_path / "out").is_symlink()
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_enlarged_art_comes_back_to_its_grid(art: Path, tmp_path: Path) -> None:
     for factor in (2, 5):
         big = sprite(20 + factor).resize((32 * factor,) * 2, Image.Resampling.NEAREST)
