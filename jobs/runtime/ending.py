@@ -32,20 +32,39 @@ class LostRankError(Exception):
 def leave(line: str, status: int) -> NoReturn:
     """End this process with one line; a traceback would bury it."""
     print(f"error: {' '.join(line.split())}", file=sys.stderr, flush=True)
-    if os.environ.get("SUBMITIT_EXECUTOR") == "local":
-        _end_siblings()
+    end_siblings()
     os._exit(status)
 
 
-def _end_siblings() -> None:
-    """Do what srun's ``--kill-on-bad-exit`` does: without this rank the others only wait.
+def end_siblings() -> None:
+    """Do on this machine what srun's ``--kill-on-bad-exit`` does: the others would only wait.
 
-    Those that notice by themselves end by themselves, with their own word in ``run.json``.
+    Those that notice end by themselves, with their own word in ``run.json``.
     """
-    siblings = [p for p in psutil.Process(os.getppid()).children() if p.pid != os.getpid()]
-    for sibling in psutil.wait_procs(siblings, timeout=GRACE_S)[1]:
-        with suppress(psutil.NoSuchProcess):
+    if os.environ.get("SUBMITIT_EXECUTOR") != "local":
+        return
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_initialized():
+        # Closed first: a rank that waits for this one sees it go.
+        with suppress(RuntimeError):
+            distributed.destroy_process_group()
+    with suppress(psutil.Error):
+        siblings = [p for p in psutil.Process(os.getppid()).children() if _is_sibling(p)]
+        for sibling in psutil.wait_procs(siblings, timeout=GRACE_S)[1]:
             sibling.kill()
+
+
+def _is_sibling(process: psutil.Process) -> bool:
+    """Whether a process is a rank of this job; where the controller died, its parent has others."""
+    key = "SUBMITIT_LOCAL_JOB_ID"
+    try:
+        return (
+            process.pid != os.getpid()
+            and "submitit.core._submit" in process.cmdline()
+            and process.environ().get(key) == os.environ[key]
+        )
+    except psutil.Error:
+        return False
 
 
 def fail(error: BaseException, *, record: RunRecord | None, world: World) -> BaseException:
@@ -94,21 +113,23 @@ def close(
         record.end(FINISHED, reason="", outcome=outcome)
         log.info("finished: %s", run_dir.path)
         return FINISHED
+    refusal = _refuse_requeue(config.cluster, outcome, record) if stop.wants_requeue else None
+    if refusal is not None:
+        record.end("failed", reason=refusal, outcome=outcome)
+        raise InputError(refusal)
     record.end("stopped", reason=stop.reason, outcome=outcome)
     log.info("stopped (%s) at %s", stop.reason, outcome.figures.get("num_images"))
-    if not stop.wants_requeue:
-        return "stopped"
+    return "requeue" if stop.wants_requeue else "stopped"
+
+
+def _refuse_requeue(cluster: ClusterConfig, outcome: Outcome, record: RunRecord) -> str | None:
+    """Return why a job must not be run again as it is, None where it may."""
     position = int(outcome.figures.get("num_images", -1))
     if position >= 0 and position == record.last_position():
-        record.end("failed", reason="no progress", outcome=outcome)
-        raise InputError(
-            f"cluster.timeout_min: two attempts ended at {position}; "
-            f"{config.cluster.timeout_min} min less signal_delay_s="
-            f"{config.cluster.signal_delay_s} is too short for one step"
+        return (
+            f"cluster.timeout_min: two attempts ended at {position}; {cluster.timeout_min} min "
+            f"less signal_delay_s={cluster.signal_delay_s} is too short for one step"
         )
-    if record.num_attempts > config.cluster.max_requeues:
-        record.end("failed", reason="too many requeues", outcome=outcome)
-        raise InputError(
-            f"cluster.max_requeues: {config.cluster.max_requeues} requeues are used up"
-        )
-    return "requeue"
+    if record.num_attempts > cluster.max_requeues:
+        return f"cluster.max_requeues: {cluster.max_requeues} requeues are used up"
+    return None

@@ -10,7 +10,7 @@ from pipeline.core.errors import InputError
 from pipeline.core.rundir import RunDir
 from pipeline.core.world import World
 
-WAIT_S = 60.0
+WAIT_S = 600.0
 """How long the other ranks wait for the main one: it starts with them, but may start last."""
 POLL_S = 0.1
 
@@ -31,7 +31,7 @@ def take_lock(run_dir: RunDir, world: World, *, holder: str) -> IO[str] | None:
     file = path.open("a+", encoding="utf-8")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         file.close()
         raise InputError(_in_use(path)) from None
     file.truncate(0)

@@ -27,7 +27,8 @@ def requeue(job_id: str, run_dir: RunDir) -> str:
         return "stopped"
     if executor == "local":
         sys.stderr.flush()
-        os._exit(LOCAL_REQUEUE_CODE)
+        # One rank's status is enough, and the main one may have had reason to refuse.
+        os._exit(LOCAL_REQUEUE_CODE if os.environ.get("SUBMITIT_LOCAL_GLOBALID") == "0" else 0)
     if executor == "slurm" and os.environ.get("SLURM_PROCID") == "0":
         done = subprocess.run(
             ["scontrol", "requeue", job_id], capture_output=True, text=True, check=False

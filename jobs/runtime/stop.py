@@ -50,6 +50,12 @@ class StopFlag:
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
 
+    def give_back(self) -> None:
+        """Side effect: signals end the process again; there is nothing left to spoil."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_DFL)
+
     def requested(self) -> bool:
         """Whether this process was told to stop. Local; cheap."""
         if not self.reason and self.deadline_s is not None and time.time() >= self.deadline_s:

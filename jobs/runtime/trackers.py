@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,10 @@ from pipeline.core.rundir import RunDir
 
 log = logging.getLogger(__name__)
 
+FINISH_S = 600.0
+"""Seconds an upload of what a finished run made may take."""
+QUICK_FINISH_S = 20.0
+"""Seconds to end without one."""
 FLUSH_S = 1.0
 """Seconds between flushes of W&B's file; its own default of 15 loses a killed run's last rows."""
 
@@ -89,7 +94,22 @@ class WandbTracker:
     def finish(
         self, artifacts: Iterable[Path], *, figures: Mapping[str, Any], succeeded: bool
     ) -> None:
-        """Put the figures into the run's summary, upload files as one artifact, end the run."""
+        """Put the figures into the run's summary, upload files as one artifact, end the run.
+
+        In a thread, and not for ever: a job that is to be requeued must not wait for a service.
+        """
+        limit_s = FINISH_S if figures and artifacts else QUICK_FINISH_S
+        thread = threading.Thread(
+            target=self._finish, args=(artifacts, figures, succeeded), daemon=True
+        )
+        thread.start()
+        thread.join(limit_s)
+        if thread.is_alive():
+            log.warning("W&B: not done after %.0f s; left behind", limit_s)
+
+    def _finish(
+        self, artifacts: Iterable[Path], figures: Mapping[str, Any], succeeded: bool
+    ) -> None:
         import wandb
 
         with told_not_raised():

@@ -20,6 +20,7 @@ from jobs.runtime.ending import (
     EXIT_LOST,
     LostRankError,
     close,
+    end_siblings,
     fail,
     leave,
     note_end,
@@ -74,8 +75,12 @@ class Worker:
         except OSError as error:
             told = plain(error)
             if told is error:
+                end_siblings()
                 raise
             leave(str(told), EXIT_INPUT)
+        except BaseException:
+            end_siblings()
+            raise
 
     def checkpoint(self, path: str) -> Any:
         """Say what to run after a requeue: the same folder."""
@@ -128,6 +133,7 @@ def _run(job: str, module: Any, config: JobConfig, *, run_dir: RunDir, started_s
         )
         outcome: Outcome = module.run(config, context)
     except BaseException as error:
+        stop.deafen()
         told = fail(error, record=record, world=world)
         tracker.finish([], figures={}, succeeded=False)
         if told is error:
@@ -136,6 +142,8 @@ def _run(job: str, module: Any, config: JobConfig, *, run_dir: RunDir, started_s
     stop.deafen()
     try:
         status = close(config, outcome, stop=stop, record=record, run_dir=run_dir)
+        if status != "requeue":
+            stop.give_back()
     finally:
         made = sorted(run_dir.lora.glob("*")) if outcome.finished else []
         tracker.finish(made, figures=outcome.figures, succeeded=True)
