@@ -5,8 +5,8 @@
 Draws images for the captions of held-out art, base and LoRA with the same noise, and measures:
 the kernel distance (KID, EfficientNet-Lite0 features, with a 95 % interval) to held-out tiles and
 sprites, beside what training art itself reaches; how near sprites lie to the nearest training
-sprite, beside how near held-out ones lie; seconds to the first sprite and for 64. The last line of
-stdout is the JSON. Needs the ``eval`` extra.
+sprite, beside how near held-out ones lie; seconds to the first sprite and for 64, in a process
+that has loaded its libraries. The last line of stdout is the JSON. Needs the ``eval`` extra.
 """
 
 import argparse
@@ -23,11 +23,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from eval.features import Features, ImageFeatures
-from eval.kernel import Distance, kernel_distance
+from eval.features import ImageFeatures
+from eval.kernel import Distance, Sample, kernel_distances
 from eval.neighbours import nearest
-from pipeline.core.errors import one_line_errors
-from pipeline.core.files import write_atomic
+from pipeline.core.errors import InputError, one_line_errors
+from pipeline.core.files import read_json, write_atomic
 from pipeline.core.sheet import side_by_side
 from pipeline.core.timing import Stopwatch
 from pipeline.data.dataset import Dataset, Split
@@ -42,6 +42,8 @@ from pipeline.models.registry import load_model
 BATCH = 32
 QUANTILES = (0.01, 0.1, 0.5, 0.9)
 NEAREST_PAIRS = 24
+TRAIN_STEP = 10
+"""Of the training captions, each tenth is drawn."""
 HISTOGRAM_STEP = 0.05
 NUM_STEPS = 8
 
@@ -84,41 +86,42 @@ def about_tiles(
     """Measure base and LoRA against held-out tiles."""
     train, held_out = tiles.split("train"), tiles.split("validation")
     prompts = held_out.captions * seeds
-    target = features(art(held_out))
-    found = {
-        name: kernel_distance(features(_images(draw(load(path), prompts, sampler))), target)
+    sets = {
+        name: Sample(features(_images(draw(load(path), prompts, sampler))), prompts)
         for name, path in (("base", None), ("lora", lora_path))
     }
-    found["training art"] = kernel_distance(features(art(train)), target)
+    sets["training art"] = _art_sample(train, features)
+    found = kernel_distances(sets, _art_sample(held_out, features))
     return _told(found) | {"num_held_out": len(held_out), "num_drawn": len(prompts)}
 
 
 def about_sprites(
-    sprites: Dataset, features: ImageFeatures, sampler: SamplerConfig, *, seeds: int, pairs: Path
+    sprites: Dataset, features: ImageFeatures, sampler: SamplerConfig, *, pairs: Path
 ) -> dict[str, Any]:
     """Measure the base against held-out sprites, and how near it lies to training sprites."""
-    train, held_out = art(sprites.split("train")), art(sprites.split("validation"))
-    prompts = sprites.split("validation").captions + sprites.split("train").captions[:: 20 // seeds]
+    train, held_out = sprites.split("train"), sprites.split("validation")
+    prompts = held_out.captions + train.captions[::TRAIN_STEP]
     drawn = _images(draw(load(None), prompts, sampler))
-    target: Features = features(held_out)
-    num_held_out = len(held_out)
-    distances = {
-        "base, held-out captions": kernel_distance(features(drawn[:num_held_out]), target),
-        "base, training captions": kernel_distance(features(drawn[num_held_out:]), target),
-        "training art": kernel_distance(features(train), target),
+    count = len(held_out)
+    sets = {
+        "held-out captions": Sample(features(drawn[:count]), prompts[:count]),
+        "training captions": Sample(features(drawn[count:]), prompts[count:]),
+        "training art": _art_sample(train, features),
     }
-    bytes_of = [np.asarray(image) for image in train]
+    found = kernel_distances(sets, _art_sample(held_out, features))
+    train_art = art(train)
+    bytes_of = [np.asarray(image) for image in train_art]
     near, which = nearest([np.asarray(image) for image in drawn], bytes_of)
-    near_held_out, _ = nearest([np.asarray(image) for image in held_out], bytes_of)
+    near_held_out, _ = nearest([np.asarray(image) for image in art(held_out)], bytes_of)
     order = np.argsort(near)[:NEAREST_PAIRS]
-    sheet = side_by_side([drawn[i] for i in order], [train[which[i]] for i in order], pairs=8)
+    sheet = side_by_side([drawn[i] for i in order], [train_art[which[i]] for i in order], pairs=8)
     buffer = BytesIO()
     sheet.save(buffer, format="PNG")
     write_atomic(pairs, buffer.getvalue())
     first_percentile = float(np.quantile(near_held_out, QUANTILES[0]))
-    return _told(distances) | {
+    return _told(found) | {
         "num_drawn": len(prompts),
-        "num_held_out": num_held_out,
+        "num_held_out": count,
         "nearest_training_rms": {
             "drawn": _quantiles(near),
             "held out": _quantiles(near_held_out),
@@ -133,6 +136,10 @@ def about_sprites(
         ),
         "num_exact_copies": int((near == 0).sum()),
     }
+
+
+def _art_sample(split: Split, features: ImageFeatures) -> Sample:
+    return Sample(features(art(split)), [str(record["group"]) for record in split.records])
 
 
 def about_speed(sampler: SamplerConfig) -> dict[str, float]:
@@ -184,12 +191,14 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=2, help="images a held-out tile's caption")
     told = parser.parse_args()
     sampler, features = SamplerConfig(), ImageFeatures()
+    learnt = Dataset.open(told.sprites)
+    provenance = read_json(ASSETS / "provenance.json")
+    if provenance["dataset_digest"] != learnt.digest:
+        raise InputError(f"--sprites: {told.sprites} is not the data that the model learnt")
     tiles = about_tiles(
         Dataset.open(told.tiles), features, sampler, seeds=told.seeds, lora_path=told.lora
     )
-    sprites = about_sprites(
-        Dataset.open(told.sprites), features, sampler, seeds=told.seeds, pairs=told.pairs
-    )
+    sprites = about_sprites(learnt, features, sampler, pairs=told.pairs)
     result = {
         "bench": "pixelnano",
         "sampler": f"{sampler.name.value} {sampler.num_steps} steps, {sampler.guidance_scale}",

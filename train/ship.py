@@ -21,6 +21,7 @@ import yaml
 from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.files import read_json, sha256_file, write_json
 from pipeline.core.rundir import RunDir
+from pipeline.data.dataset import Dataset
 from pipeline.models.pixelnano import ASSETS, PixelnanoPipeline
 
 KEPT = ("num_images", "validation_loss", "loss")
@@ -37,6 +38,7 @@ def ship(run: RunDir, assets: Path) -> dict[str, str]:
     model = run.path / "model"
     if record["status"] != "finished" or not model.is_dir():
         raise InputError(f"{run.path}: no finished run with adapter=full (no model/ there)")
+    provenance = _provenance(run, record)
     pipeline: Any = PixelnanoPipeline.from_pretrained(model, local_files_only=True)
     pipeline.to(dtype=torch.float16)
     for part in ("unet", "text_encoder"):
@@ -44,26 +46,31 @@ def ship(run: RunDir, assets: Path) -> dict[str, str]:
     pipeline.save_pretrained(assets)
     weights = sorted(assets.rglob("*.safetensors"))
     digests = {file.relative_to(assets).as_posix(): sha256_file(file) for file in weights}
-    write_json(assets / "provenance.json", _provenance(run, record, digests))
+    write_json(assets / "provenance.json", provenance | {"sha256": digests})
     return digests
 
 
-def _provenance(run: RunDir, record: dict[str, Any], digests: dict[str, str]) -> dict[str, Any]:
+def _provenance(run: RunDir, record: dict[str, Any]) -> dict[str, Any]:
     config = yaml.safe_load(run.config.read_text(encoding="utf-8"))
     origin = read_json(run.code_json)
-    checkpoint = read_json(max(run.checkpoints.glob("*/manifest.json")))
+    dataset = Dataset.open(Path(config["data"]["path"]))
+    manifests = sorted(run.checkpoints.glob("*/manifest.json"))
+    if not manifests:
+        raise InputError(f"{run.checkpoints}: no checkpoint, which tells what data was learnt")
+    learnt = read_json(manifests[-1])["identity"]["data"]
+    if learnt != dataset.digest:
+        raise InputError(f"{dataset.path}: not the data the run learnt ({learnt[:12]}...)")
     return {
         "command": origin.get("command", f"python -m jobs.train +experiment={config['name']}"),
         "commit": origin["commit"],
         "uncommitted_changes": origin["diff_sha256"] is not None,
         "lock_sha256": origin["lock_sha256"],
-        "dataset": Path(config["data"]["path"]).name,
-        "dataset_digest": checkpoint["identity"]["data"],
-        "licence": "CC0-1.0",
+        "dataset": dataset.card["name"],
+        "dataset_digest": dataset.digest,
+        "licences": sorted({row["licence"] for row in dataset.card["licences"]}),
         "figures": {key: record["figures"][key] for key in KEPT if key in record["figures"]},
-        "train_time_h": round(sum(a.get("elapsed_s", 0.0) for a in record["attempts"]) / 3600, 2),
+        "attempts_time_h": [round(a.get("elapsed_s", 0.0) / 3600, 2) for a in record["attempts"]],
         "packages": read_json(run.env_json)["packages"],
-        "sha256": digests,
     }
 
 

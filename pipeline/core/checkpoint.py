@@ -106,7 +106,8 @@ class Checkpoints:
         for folder in reversed(self._folders()):
             try:
                 found = _read(folder)
-            except (InputError, SafetensorError, OSError, KeyError, ValueError) as error:
+            except (SafetensorError, FileNotFoundError, KeyError, ValueError) as error:
+                # Another error of the disk may pass: it ends the job, not the checkpoint.
                 log.warning("checkpoint %s is not valid and is passed over: %s", folder, error)
                 continue
             self._check_identity(folder, found[1])

@@ -19,9 +19,5 @@ def caption_of(stem: str) -> str:
 
 
 def group_of(folder: str, stem: str) -> str:
-    """Return the group of a file, so that frames and variants stay together.
-
-    It is the folder and the name without numbers; a name of numbers alone says nothing and is a
-    group of its own.
-    """
-    return f"{folder}/{' '.join(words(stem)) or stem}"
+    """Return the group of a file, its folder and its name without numbers: frames stay together."""
+    return f"{folder}/{' '.join(words(stem))}"

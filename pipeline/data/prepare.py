@@ -142,13 +142,12 @@ def _assign(kept: list[Kept], cfg: PrepareConfig) -> list[Kept]:
     """Put every image into its group, and the groups into their splits."""
     if not kept:
         return kept
-    pixels = [k.pixels for k in kept]
-    groups = sibling_groups([k.art.group for k in kept], pixels)
+    told = [k.art.group for k in kept]
+    if len(set(told)) == 1:
+        # Names that put all into one group (img_0001, ...) tell nothing; pixels still do.
+        told = [k.art.name for k in kept]
+    groups = sibling_groups(told, [k.pixels for k in kept])
     out = held_out(groups, fraction=cfg.validation_fraction, seed=cfg.seed)
-    if cfg.validation_fraction and not out.any():
-        # Names that put nearly all into one group (img_0001, ...) tell nothing; pixels still do.
-        groups = sibling_groups([k.art.name for k in kept], pixels)
-        out = held_out(groups, fraction=cfg.validation_fraction, seed=cfg.seed)
     return [
         replace(k, group=group, split="validation" if is_out else "train")
         for k, group, is_out in zip(kept, groups, out, strict=True)

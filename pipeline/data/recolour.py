@@ -3,6 +3,10 @@
 ``channels`` names, for each of red, green and blue, the stored channel it is taken from.
 """
 
+import re
+
+WORD = re.compile(r"[^\W\d_]+")
+
 Channels = tuple[int, int, int]
 
 AS_THEY_ARE: Channels = (0, 1, 2)
@@ -38,14 +42,14 @@ def recoloured_caption(caption: str, channels: Channels, *, word: str) -> str:
         word: Put at the end where renaming does not tell all: the caption names no colour, or one
             that has no name any more.
     """
-    words = caption.split()
-    told = [_renamed(each, channels) for each in words]
-    says_all = any(each in MIXTURES for each in words) and not OTHERS & set(words)
-    return " ".join(told if says_all or not word else [*told, word])
+    found = {each.lower() for each in WORD.findall(caption)}
+    told = WORD.sub(lambda match: _renamed(match.group(), channels), caption)
+    says_all = found & MIXTURES.keys() and not found & OTHERS
+    return told if says_all or not word else f"{told} {word}"
 
 
 def _renamed(word: str, channels: Channels) -> str:
-    mixture = MIXTURES.get(word)
+    mixture = MIXTURES.get(word.lower())
     if mixture is None:
         return word
     return NAMES[frozenset(channels.index(stored) for stored in mixture)]

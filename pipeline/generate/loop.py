@@ -126,8 +126,11 @@ def _wait_for_all(run_dir: RunDir, num_images: int, should_stop: Callable[[], bo
                 f"images: {num_images - there} of {num_images} are missing and none appeared for "
                 f"{STALL_S:.0f} s: a rank is gone; go on with jobs.resubmit"
             )
-        # Looking must not slow those who draw.
-        sleep(max(POLL_S, 10 * check.elapsed_s()))
+        # Looking must not slow those who draw; a stop is heard all the same.
+        pause = Stopwatch()
+        pause_s = max(POLL_S, 10 * check.elapsed_s())
+        while pause.elapsed_s() < pause_s and not should_stop():
+            sleep(POLL_S)
 
 
 def finished_images(run_dir: RunDir) -> set[int]:

@@ -5,12 +5,20 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from eval.features import ImageFeatures
-from eval.kernel import kernel_distance
+from eval.kernel import Distance, Sample, kernel_distances
 from eval.neighbours import nearest
 
 
 def draws(count: int, *, mean: float = 0.0, seed: int = 0) -> np.ndarray:  # type: ignore[type-arg]
     return np.random.default_rng(seed).normal(mean, 1.0, (count, 8)).astype(np.float32)
+
+
+def alone(features: np.ndarray) -> Sample:  # type: ignore[type-arg]
+    return Sample(features, [str(i) for i in range(len(features))])
+
+
+def distance(left: np.ndarray, right: np.ndarray) -> Distance:  # type: ignore[type-arg]
+    return kernel_distances({"it": alone(left)}, alone(right))["it"]
 
 
 def test_the_distance_equals_its_definition() -> None:
@@ -24,22 +32,46 @@ def test_the_distance_equals_its_definition() -> None:
         for a in (left, right)
     ]
     across = np.mean([k(x, y) for x in left for y in right])
-    assert kernel_distance(left, right).value == pytest.approx(sum(within) - 2 * across)
+    assert distance(left, right).value == pytest.approx(sum(within) - 2 * across)
 
 
 def test_sets_drawn_alike_are_at_zero_and_others_are_not() -> None:
     inside = 0
     for seed in range(40):
-        found = kernel_distance(draws(60, seed=2 * seed), draws(60, seed=2 * seed + 1))
+        found = distance(draws(60, seed=2 * seed), draws(60, seed=2 * seed + 1))
         inside += found.low <= 0.0 <= found.high
     assert inside >= 34, "95 % of intervals should hold the truth"
-    near, far = (kernel_distance(draws(60), draws(60, mean=m, seed=9)) for m in (0.5, 2.0))
+    near, far = (distance(draws(60), draws(60, mean=m, seed=9)) for m in (0.5, 2.0))
     assert 0 < near.low < near.value < near.high < far.low
 
 
+def test_siblings_count_once() -> None:
+    """Four copies of each image tell no more than one: the interval must not shrink."""
+    left, right = draws(40, seed=1), draws(40, mean=1.0, seed=2)
+    once = distance(left, right)
+    groups = [str(i // 4) for i in range(160)]
+    found = kernel_distances(
+        {"it": Sample(np.repeat(left, 4, axis=0), groups)},
+        Sample(np.repeat(right, 4, axis=0), groups),
+    )["it"]
+    assert found.high - found.low > 0.7 * (once.high - once.low)
+
+
+def test_a_difference_is_between_the_same_halves() -> None:
+    target, far = alone(draws(60)), draws(60, mean=1.0, seed=3)
+    sets = {"far": alone(far), "near": alone(draws(60, mean=0.3, seed=4))}
+    found = kernel_distances(sets, target)
+    difference = found["far - near"]
+    assert difference.value == pytest.approx(found["far"].value - found["near"].value)
+    assert difference.low > 0
+    same = kernel_distances({"a": alone(far), "b": alone(far)}, target)["a - b"]
+    assert same.value == 0.0
+    assert same.low < 0 < same.high
+
+
 def test_a_distance_of_next_to_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="4 images"):
-        kernel_distance(draws(3), draws(9))
+    with pytest.raises(ValueError, match="4 groups"):
+        distance(draws(3), draws(9))
 
 
 images = st.integers(0, 2**32 - 1).map(
@@ -71,5 +103,5 @@ def test_features_tell_kinds_apart() -> None:
     found = features([*noise, *flat])
     assert found.shape == (12, 1280)
     assert np.isfinite(found).all()
-    same = kernel_distance(found[:6], features(noise))
-    assert same.value < kernel_distance(found[:6], found[6:]).low
+    same = distance(found[:6], features(noise))
+    assert same.value < distance(found[:6], found[6:]).low

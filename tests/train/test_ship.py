@@ -51,6 +51,7 @@ def test_a_run_is_shipped_and_loads_under_its_digests(smoke_data: Path, tmp_path
     told = json.loads((assets / "provenance.json").read_text())
     assert told["sha256"] == digests
     assert told["figures"]["num_images"] == 8
+    assert told["licences"] == ["CC0-1.0"]
     loaded = load_model(
         ModelConfig(family=FamilyName.pixelnano, path=assets, sha256=digests), device="cpu"
     )

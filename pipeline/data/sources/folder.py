@@ -36,7 +36,7 @@ def read_folder(cfg: SourceConfig, *, max_px: int) -> Found:
                 licence=str(told.get("licence") or cfg.licence),
                 attribution=str(told.get("attribution") or cfg.attribution),
                 source=root.name,
-                group=_group(Path(name), told),
+                group=str(told.get("group") or group_of(Path(name).parent.as_posix(), file.stem)),
             )
         except Unusable as error:
             yield Rejected(name=name, reason=str(error))
@@ -60,14 +60,6 @@ def walk(root: Path) -> Iterator[Path]:
         for name in sorted(files):
             if name.lower().endswith(SUFFIXES) and not name.startswith("._"):
                 yield Path(folder, name)
-
-
-def _group(name: Path, told: dict[str, Any]) -> str:
-    """Group by what the user says, else by name and caption: ``img_0001`` alone tells nothing."""
-    if told.get("group"):
-        return str(told["group"])
-    group = group_of(name.parent.as_posix(), name.stem)
-    return f"{group}/{told['caption']}" if told.get("caption") else group
 
 
 def _caption(file: Path, told: dict[str, Any], *, default: str) -> str:

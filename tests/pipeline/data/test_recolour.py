@@ -31,6 +31,8 @@ def test_as_they_are_keeps_every_colour(words: list[str]) -> None:
         ("red potion", "green potion"),
         ("orc knight", "orc knight changed"),
         ("ruby potion", "ruby potion changed"),
+        ("Blue knight, red cape", "blue knight, green cape"),
+        ("redwood staff", "redwood staff changed"),
         ("golden red robe", "golden green robe changed"),
     ],
 )
