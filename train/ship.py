@@ -12,6 +12,7 @@ Prints the lines of ``configs/model/pixelnano.yaml`` that name the digests.
 import argparse
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,16 @@ def ship(run: RunDir, assets: Path) -> dict[str, str]:
     provenance = _provenance(run, record)
     pipeline: Any = PixelnanoPipeline.from_pretrained(model, local_files_only=True)
     pipeline.to(dtype=torch.float16)
-    for part in ("unet", "text_encoder"):
-        shutil.rmtree(assets / part, ignore_errors=True)
-    pipeline.save_pretrained(assets)
+    with tempfile.TemporaryDirectory(dir=assets) as scratch:
+        pipeline.save_pretrained(scratch)
+        # The tokenizer stays as make_tokenizer wrote it; a library would write it anew.
+        for part in ("unet", "text_encoder", "scheduler"):
+            shutil.rmtree(assets / part, ignore_errors=True)
+            shutil.move(Path(scratch, part), assets / part)
+        shutil.move(Path(scratch, "model_index.json"), assets / "model_index.json")
     weights = sorted(assets.rglob("*.safetensors"))
+    for file in weights:
+        file.chmod(0o644)
     digests = {file.relative_to(assets).as_posix(): sha256_file(file) for file in weights}
     write_json(assets / "provenance.json", provenance | {"sha256": digests})
     return digests

@@ -21,6 +21,8 @@ from pipeline.models.sdxl import StableDiffusionXL
 
 log = logging.getLogger(__name__)
 
+OWN = "; for a pixelnano of your own: model=pixelnano_blank model.path=FOLDER"
+
 PIPELINES = {
     FamilyName.pixelnano: PixelnanoPipeline,
     FamilyName.sd15: StableDiffusionPipeline,
@@ -124,10 +126,10 @@ def _check_folder(folder: Path, expected: dict[str, str]) -> None:
         )
     for name, digest in expected.items():
         if not (folder / name).is_file():
-            raise InputError(f"model.sha256: {folder / name} does not exist")
+            raise InputError(f"model.sha256: {folder / name} does not exist{OWN}")
         found = sha256_file(folder / name)
         if found != digest:
-            raise InputError(f"model.sha256: {folder / name} has {found}, expected {digest}")
+            raise InputError(f"model.sha256: {folder / name} has {found}, expected {digest}{OWN}")
 
 
 def _weighted(pipeline: Any) -> dict[str, nn.Module]:

@@ -147,7 +147,11 @@ def test_a_hash_mismatch(smoke_data: Path, tmp_path: Path) -> None:
     for name in ("model_index.json", "weights.safetensors"):
         (model / name).write_text("{}")
     line = train(
-        smoke_data, tmp_path, f"model.path={model}", "model.sha256={weights.safetensors: '0123'}"
+        smoke_data,
+        tmp_path,
+        "model=pixelnano_blank",
+        f"model.path={model}",
+        "model.sha256={weights.safetensors: '0123'}",
     )
     assert "weights.safetensors" in line
     assert "expected 0123" in line
