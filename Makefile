@@ -36,7 +36,7 @@ train: setup data/tiles32/dataset.json  ## data, LoRA, sprites: the whole path o
 	$(PY) -m jobs.train +experiment=tiles32 cluster=local run_id=$(RUN_ID) runs_dir=$(RUNS)
 	$(PY) -m jobs.generate +work=tiles32 cluster=local run_id=$(RUN_ID)-base runs_dir=$(RUNS)
 	$(PY) -m jobs.generate +work=tiles32 cluster=local run_id=$(RUN_ID)-lora runs_dir=$(RUNS) 'loras=[{path: $(RUNS)/train/tiles32/$(RUN_ID)}]'
-	$(PY) -m jobs.sheet $(RUNS)/generate/tiles32/$(RUN_ID)-base $(RUNS)/generate/tiles32/$(RUN_ID)-lora --out $(RUNS)/base_beside_lora.png
+	$(PY) -m jobs.sheet $(RUNS)/generate/tiles32/$(RUN_ID)-base $(RUNS)/generate/tiles32/$(RUN_ID)-lora --pairs 8 --out $(RUNS)/base_beside_lora.png
 	@echo "run folder:    $(RUNS)/train/tiles32/$(RUN_ID)"
 	@echo "LoRA:          $(RUNS)/train/tiles32/$(RUN_ID)/lora/pytorch_lora_weights.safetensors"
 	@echo "contact sheet: $(RUNS)/base_beside_lora.png (base left, LoRA right, same seeds)"

@@ -49,6 +49,9 @@ def ship(run: RunDir, assets: Path) -> dict[str, str]:
             shutil.rmtree(assets / part, ignore_errors=True)
             shutil.move(Path(scratch, part), assets / part)
         shutil.move(Path(scratch, "model_index.json"), assets / "model_index.json")
+    # transformers loads in the type named here; the fp16 is for the disk, arithmetic is fp32.
+    text = assets / "text_encoder" / "config.json"
+    write_json(text, read_json(text) | {"dtype": "float32"})
     weights = sorted(assets.rglob("*.safetensors"))
     for file in weights:
         file.chmod(0o644)

@@ -112,7 +112,7 @@ def test_bad_yaml_names_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_free_tables_take_any_key() -> None:
     overrides = ["cluster.env={NCCL_DEBUG: INFO}", "cluster.env.A=b", "model.sha256={a/b.c: '01'}"]
-    overrides.append("model.path=x")
+    overrides += ["model=pixelnano_blank", "model.path=x"]
     config = compose_config("train", TrainJob, ["+experiment=smoke", *overrides])
     assert config.cluster.env == {"NCCL_DEBUG": "INFO", "A": "b"}
     assert config.model.sha256 == {"a/b.c": "01"}
