@@ -51,8 +51,8 @@ def kernel_distances(
     Distances are 0 in expectation for sets drawn alike. The interval: half of the groups of each
     set is drawn ``HALVES`` times without repetition, and how the halves' distances spread is how
     the whole sets' would (delete-half jackknife, Shao and Wu 1989). Near 0, where the statistic
-    degenerates, it is too wide. A difference (``A - B``) is taken within the same halves of the
-    target. Deterministic given ``seed``.
+    degenerates, it is too wide. A difference (``A - B``) is taken within the same halves, of the
+    target and of sets of the same groups. Deterministic given ``seed``.
 
     Raises:
         ValueError: A set or the target has fewer than 4 groups.
@@ -71,8 +71,11 @@ def kernel_distances(
     halves: dict[str, list[float]] = {name: [] for name in sets}
     for _ in range(HALVES):
         j = target.half(rng)
+        # Sets of the same groups (the same prompts to two models) lose the same half.
+        drawn: dict[tuple[str, ...], Int64[np.ndarray, " m"]] = {}
         for name, sample in sets.items():
-            i = sample.half(rng)
+            key = tuple(sample.groups)
+            i = drawn[key] if key in drawn else drawn.setdefault(key, sample.half(rng))
             left, right, across = kernels[name]
             halves[name].append(
                 _mmd2(left[np.ix_(i, i)], right[np.ix_(j, j)], across[np.ix_(i, j)])
