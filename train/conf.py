@@ -111,6 +111,9 @@ class TrainConfig:
     """Micro-batches an optimiser step on each rank."""
     precision: Precision = Precision.fp32
     """Arithmetic of the forward pass; weights and optimiser stay fp32."""
+    dropout: float = 0.0
+    """Share of the base network's features dropped in a training step, in its residual blocks and
+    after its attention; 0 is off. Not the adapter's own ``lora.dropout``."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: slower, less memory."""
     ema_half_life_images: int = 8192
@@ -149,3 +152,5 @@ class TrainConfig:
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name}: {getattr(self, name)} is below {bound}")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout: {self.dropout} is outside 0..1")

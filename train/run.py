@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Callable
 
+import torch
+
 from pipeline.core.checkpoint import Checkpoint, Checkpoints
 from pipeline.core.errors import InputError
 from pipeline.core.metrics import Tracker
@@ -196,6 +198,7 @@ def identity(cfg: TrainConfig, *, model_digest: str, dataset: Dataset) -> dict[s
         "num_images": cfg.num_images,
         "ema_half_life_images": cfg.ema_half_life_images,
         "precision": cfg.precision.value,
+        "dropout": cfg.dropout,
     }
     for prefix, part, keys in (
         (
@@ -251,6 +254,9 @@ def _build_model(cfg: TrainConfig, world: World) -> LoadedModel:
         names = {"epsilon": "epsilon", "v": "v_prediction", "x0": "sample"}
         asked = names[cfg.loss.prediction.value]
         model.pipeline.scheduler.register_to_config(prediction_type=asked)
+    for module in model.pipeline.unet.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = cfg.dropout
     if cfg.adapter is Adapter.full:
         lora.unfreeze(model)
     else:

@@ -42,7 +42,7 @@ def config(data: str, **changes: Any) -> TrainConfig:
     told: dict[str, Any] = {
         "num_images": 96, "batch_size": 12, "log_every": 24, "save_every": 24, "sample_every": 96,
         "validate_every": 48, "validation_images": 4, "num_samples": 2, "ema_half_life_images": 32,
-        "lora": LoraConfig(rank=2, dropout=0.1, text_encoder=True),
+        "lora": LoraConfig(rank=2, dropout=0.1, text_encoder=True), "dropout": 0.1,
         "optim": OptimConfig(lr=1e-3, warmup_images=16), "sampler": SamplerConfig(num_steps=2),
     }  # fmt: skip
     told |= {"model": ModelConfig(family=FamilyName.pixelnano), "data": DataConfig(path=Path(data))}
@@ -289,6 +289,7 @@ def test_a_changed_setting_is_refused_by_name(smoke_data: Path, tmp_path: Path) 
         ({"seed": 1}, "seed"),
         ({"lora": LoraConfig(rank=3, dropout=0.1, text_encoder=True)}, "lora.rank"),
         ({"batch_size": 24}, "batch_size"),
+        ({"dropout": 0.2}, "dropout"),
     ):
         with pytest.raises(InputError, match=key):
             run_here(smoke_data, tmp_path, **(quick | change))
