@@ -254,9 +254,7 @@ def _build_model(cfg: TrainConfig, world: World) -> LoadedModel:
         names = {"epsilon": "epsilon", "v": "v_prediction", "x0": "sample"}
         asked = names[cfg.loss.prediction.value]
         model.pipeline.scheduler.register_to_config(prediction_type=asked)
-    for module in model.pipeline.unet.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = cfg.dropout
+    _set_dropout(model, cfg.dropout)
     if cfg.adapter is Adapter.full:
         lora.unfreeze(model)
     else:
@@ -270,6 +268,12 @@ def _build_model(cfg: TrainConfig, world: World) -> LoadedModel:
             if name != "unet":
                 module.activation_checkpointing_enable()
     return model
+
+
+def _set_dropout(model: LoadedModel, share: float) -> None:
+    for module in model.pipeline.unet.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = share
 
 
 def _agree(found: Checkpoint | None) -> None:

@@ -6,7 +6,7 @@ after a restart cuts it off first.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,13 @@ class ManifestWriter:
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add one record."""
-        line = json.dumps(dict(record), sort_keys=True, allow_nan=False) + "\n"
-        self._file.write(line.encode())
+        self.extend([record])
+
+    def extend(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Add records, flushed together."""
+        for record in records:
+            line = json.dumps(dict(record), sort_keys=True, allow_nan=False) + "\n"
+            self._file.write(line.encode())
         self._file.flush()
         os.fsync(self._file.fileno())
 

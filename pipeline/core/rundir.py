@@ -2,7 +2,8 @@
 
 runs/<job>/<experiment>/<run_id>/
   config.yaml  code/  code.json  env.json  run.json  metrics.jsonl
-  checkpoints/<images seen>/   lora/   images/   samples/   manifest-<shard>.jsonl
+  checkpoints/<images seen>/   lora/   samples/
+  recipe.json  images/  manifest-<writer>.jsonl  manifest.parquet  contact_sheet.png  claims/
   logs/<job id>/<rank>.log     submitit/   wandb/
 """
 
@@ -75,6 +76,16 @@ class RunDir:
     def submitit(self) -> Path:
         """The launcher's own files."""
         return self.path / "submitit"
+
+    @property
+    def table(self) -> Path:
+        """One row an image, written when every image is there."""
+        return self.path / "manifest.parquet"
+
+    @property
+    def contact_sheet(self) -> Path:
+        """The first images at a glance."""
+        return self.path / "contact_sheet.png"
 
     def manifest(self, shard: int) -> Path:
         """Records of the images one rank has put in place."""

@@ -23,17 +23,28 @@ class World:
     """Where tensors live: ``cpu`` or ``cuda:<index>``."""
     num_threads: int = 1
     """CPU threads this process may keep busy."""
+    array_index: int = 0
+    """Which job of a job array this is."""
+    array_size: int = 1
+    """Jobs in the array; they share a run and do not talk to each other."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.rank < self.world_size:
             raise ValueError(f"rank {self.rank} is outside 0..{self.world_size - 1}")
         if not 0 <= self.local_rank < self.local_world_size:
             raise ValueError(f"local_rank {self.local_rank} outside 0..{self.local_world_size - 1}")
+        if not 0 <= self.array_index < self.array_size:
+            raise ValueError(f"array_index {self.array_index} outside 0..{self.array_size - 1}")
 
     @property
     def is_main(self) -> bool:
         """Whether this process is the one that writes what is written once."""
         return self.rank == 0
+
+    @property
+    def writer(self) -> int:
+        """Index over all processes of all jobs of the array."""
+        return self.array_index * self.world_size + self.rank
 
     def deal(self, count: int) -> range:
         """Return the indices of ``count`` things that fall to this rank, dealt like cards."""

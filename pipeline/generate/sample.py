@@ -1,4 +1,4 @@
-"""From prompts and noise to pixels: one batch.
+"""From noise and text to pixels: one batch.
 
 Shape legend: B batch, C channels, H W height width; lower case: latents.
 """
@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from pipeline.core.noise import sample_noise
 from pipeline.generate.conf import Precision, SamplerConfig
 from pipeline.generate.schedulers import build_scheduler
+from pipeline.generate.text import TextCache
 from pipeline.models.protocol import Conditioning, LoadedModel
 
 DTYPES = {Precision.bf16: torch.bfloat16, Precision.fp16: torch.float16}
@@ -30,7 +32,6 @@ def sample_pixels(
     sampler: SamplerConfig,
     device: str,
     precision: Precision,
-    conditioning: Conditioning | None = None,
 ) -> Pixels:
     """Draw one image a prompt.
 
@@ -45,23 +46,56 @@ def sample_pixels(
         sampler: Scheduler, steps, guidance.
         device: ``cpu`` or ``cuda:<index>``.
         precision: Arithmetic of the network calls; the sampler's own sums stay fp32.
-        conditioning: As ``encode_guided`` returned it, when already encoded.
 
     Returns:
         Bytes (B, H, W, C): straight-alpha RGBA with hard alpha, or RGB.
     """
+    negatives = [""] * len(prompts) if sampler.guidance_scale > 1 else []
+    pixels_BCHW = denoise(
+        model,
+        sample_noise(run_seed, "noise", indices, shape=model.latent_shape),
+        TextCache(model).conditioning(prompts, negatives),
+        sampler=sampler,
+        device=device,
+        precision=precision,
+    )
+    array: Pixels = to_bytes(pixels_BCHW).cpu().numpy()
+    return array
+
+
+@torch.inference_mode()
+def denoise(
+    model: LoadedModel,
+    noise_BCHW: Float[Tensor, "B c h w"],
+    conditioning: Conditioning,
+    *,
+    sampler: SamplerConfig,
+    device: str,
+    precision: Precision,
+    decode_batch_size: int = 0,
+) -> Float[Tensor, "B C H W"]:
+    """Take noise to pixels in [-1, 1], on the model's device, not clamped.
+
+    Args:
+        model: Base model, adapters applied.
+        noise_BCHW: First noise, unit Gaussian.
+        conditioning: Rows of the prompts; with guidance, as many of the negatives follow. Both
+            halves go through the network in one call.
+        sampler: Scheduler, steps, guidance.
+        device: ``cpu`` or ``cuda:<index>``.
+        precision: Arithmetic of the network calls.
+        decode_batch_size: Images a call of the decoder; 0 is all.
+    """
     scheduler = build_scheduler(model.pipeline.scheduler, sampler, device=device)
-    noise_BCHW = sample_noise(run_seed, "noise", indices, shape=model.latent_shape).to(device)
-    x_BCHW = noise_BCHW * scheduler.init_noise_sigma
+    x_BCHW = noise_BCHW.to(device) * scheduler.init_noise_sigma
     guided = sampler.guidance_scale > 1
-    if conditioning is None:
-        conditioning = encode_guided(model, prompts, guided=guided)
-    plain = {name: tensor[: len(prompts)] for name, tensor in conditioning.items()}
-    num_timesteps = len(model.alphas_cumprod)
+    plain = {name: tensor[: len(noise_BCHW)] for name, tensor in conditioning.items()}
+    last = len(model.alphas_cumprod) - 1
+    # Read once: asking a GPU for each would stop it at every step.
+    shares = [float(timestep) / last for timestep in scheduler.timesteps.cpu()]
     kind = device.split(":", maxsplit=1)[0]
     with torch.autocast(kind, dtype=DTYPES.get(precision), enabled=precision in DTYPES):
-        for timestep in scheduler.timesteps:
-            share = float(timestep) / (num_timesteps - 1)
+        for timestep, share in zip(scheduler.timesteps, shares, strict=True):
             guides = guided and sampler.guidance_low <= share <= sampler.guidance_high
             scaled_BCHW = scheduler.scale_model_input(x_BCHW, timestep)
             if guides:
@@ -74,26 +108,20 @@ def sample_pixels(
                 with_text, without = answer_BCHW.chunk(2)
                 answer_BCHW = without + sampler.guidance_scale * (with_text - without)
             x_BCHW = scheduler.step(answer_BCHW, timestep, x_BCHW).prev_sample
-        pixels_BCHW = model.family.decode_latents(model.pipeline, x_BCHW).float()
-    return to_bytes(pixels_BCHW)
+        decoded = [
+            model.family.decode_latents(model.pipeline, part_BCHW).float()
+            for part_BCHW in x_BCHW.split(decode_batch_size or len(x_BCHW))
+        ]
+    return torch.cat(decoded)
 
 
-def encode_guided(model: LoadedModel, prompts: Sequence[str], *, guided: bool) -> Conditioning:
-    """Encode prompts, each distinct one once; with guidance, the unconditional follows in a row."""
-    captions = [*prompts, *([""] * len(prompts) if guided else [])]
-    distinct = list(dict.fromkeys(captions))
-    encoded = model.family.encode_text(model.pipeline, distinct)
-    rows = torch.tensor([distinct.index(caption) for caption in captions])
-    return {name: tensor[rows.to(tensor.device)] for name, tensor in encoded.items()}
-
-
-def to_bytes(pixels_BCHW: Tensor) -> Pixels:
+def to_bytes(pixels_BCHW: Float[Tensor, "B C H W"]) -> UInt8[Tensor, "B H W C"]:
     """Turn [-1, 1] into bytes; premultiplied RGBA becomes straight with hard alpha.
 
     Pixel art has no half-transparent edge: alpha below one half is transparent and its colour is
     zeroed, the rest is opaque. Premultiplied colour is divided by the alpha the model gave.
     """
-    pixels_BCHW = pixels_BCHW.clamp(-1, 1).cpu()
+    pixels_BCHW = pixels_BCHW.clamp(-1, 1)
     if pixels_BCHW.shape[1] == 4:
         alpha_B1HW = (pixels_BCHW[:, 3:] + 1) / 2
         visible_B1HW = alpha_B1HW >= 0.5
@@ -101,5 +129,4 @@ def to_bytes(pixels_BCHW: Tensor) -> Pixels:
         opaque = torch.ones_like(alpha_B1HW)
         pixels_BCHW = torch.where(visible_B1HW, torch.cat([colour_BCHW, opaque], dim=1), -1.0)
     bytes_BCHW = ((pixels_BCHW + 1) * 127.5).round().to(torch.uint8)
-    array: Pixels = bytes_BCHW.permute(0, 2, 3, 1).contiguous().numpy()
-    return array
+    return bytes_BCHW.permute(0, 2, 3, 1).contiguous()

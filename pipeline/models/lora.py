@@ -101,23 +101,73 @@ def apply(model: LoadedModel, uses: Sequence[LoraUse]) -> list[dict[str, str | f
     Raises:
         InputError: A file is missing, broken, or was trained for another family.
     """
-    records: list[dict[str, str | float]] = []
-    names = []
-    for position, use in enumerate(uses):
-        file = resolve(use.path)
-        _check_base(file, model)
-        names.append(f"lora{position}")
-        try:
-            model.pipeline.load_lora_weights(
-                file.parent, weight_name=file.name, adapter_name=names[-1]
+    adapters = Adapters(model, [uses], fuse=False)
+    adapters.use(0)
+    return adapters.records[0]
+
+
+class Adapters:
+    """Several sets of trained adapters on one base; one set is in use at a time."""
+
+    def __init__(
+        self, model: LoadedModel, variants: Sequence[Sequence[LoraUse]], *, fuse: bool
+    ) -> None:
+        """Load every file once.
+
+        Args:
+            model: The base.
+            variants: Sets of adapters; an empty one is the base alone.
+            fuse: Add the adapters into the base's weights when there is only one set, so that they
+                cost nothing in a step.
+
+        Raises:
+            InputError: A file is missing, broken, or was trained for another family.
+        """
+        self.pipeline = model.pipeline
+        self.variants = variants
+        self.records: list[list[dict[str, str | float]]] = []
+        """Of each variant: one record an adapter with file, sha256, weight."""
+        self._names: dict[Path, str] = {}
+        digests: dict[Path, str] = {}
+        for uses in variants:
+            records: list[dict[str, str | float]] = []
+            for use in uses:
+                file = resolve(use.path)
+                if file not in self._names:
+                    digests[file] = sha256_file(file)
+                    self._load(model, file)
+                records.append({"file": file.name, "sha256": digests[file], "weight": use.weight})
+            self.records.append(records)
+        self._fused = False
+        if fuse and len(variants) == 1 and variants[0]:
+            self.use(0)
+            names = self.pipeline.get_active_adapters()
+            self.pipeline.fuse_lora(components=list(model.modules), adapter_names=names)
+            self.pipeline.unload_lora_weights()
+            self._fused = True
+
+    def use(self, variant: int) -> None:
+        """Switch to a set of adapters."""
+        if not self._names or self._fused:
+            return
+        uses = self.variants[variant]
+        if uses:
+            self.pipeline.enable_lora()
+            self.pipeline.set_adapters(
+                [self._names[resolve(use.path)] for use in uses], [use.weight for use in uses]
             )
+        else:
+            self.pipeline.disable_lora()
+
+    def _load(self, model: LoadedModel, file: Path) -> None:
+        _check_base(file, model)
+        name = f"lora{len(self._names)}"
+        try:
+            self.pipeline.load_lora_weights(file.parent, weight_name=file.name, adapter_name=name)
         except (ValueError, KeyError, RuntimeError) as error:
             line = str(error).splitlines()[0]
             raise InputError(f"loras: {file} does not fit this model ({line})") from error
-        records.append({"file": file.name, "sha256": sha256_file(file), "weight": use.weight})
-    if names:
-        model.pipeline.set_adapters(names, [use.weight for use in uses])
-    return records
+        self._names[file] = name
 
 
 def resolve(path: Path) -> Path:

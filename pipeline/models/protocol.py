@@ -61,9 +61,16 @@ class LoadedModel:
     num_channels: int
     """Pixel channels: 4 RGBA or 3 RGB."""
     latent_shape: tuple[int, int, int]
-    """Channels, height, width of one sample's latents at ``ModelConfig.size_px``."""
+    """Channels, height, width of one sample's latents at ``size_px``."""
+    size_px: int
+    """Pixels. Side it was loaded for: ``ModelConfig.size_px``."""
     digest: str
     """sha256 over names and bytes of all base weights: the model's identity in a checkpoint."""
+
+    def latent_shape_at(self, size_px: int) -> tuple[int, int, int]:
+        """Return the latents' shape for another side, a multiple of ``SIDE_STEP_PX``."""
+        channels, height, width = self.latent_shape
+        return channels, height * size_px // self.size_px, width * size_px // self.size_px
 
     @property
     def modules(self) -> dict[str, Any]:

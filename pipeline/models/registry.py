@@ -72,6 +72,7 @@ def load_model(cfg: ModelConfig, *, device: str) -> LoadedModel:
         pipeline=pipeline,
         num_channels=channels,
         latent_shape=latent_shape,
+        size_px=cfg.size_px,
         digest=_digest(pipeline),
     )
 

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from pipeline.core.world import World
 from pipeline.generate.conf import GenerateConfig, SamplerConfig, SamplerName
 from pipeline.generate.loop import generate
 from pipeline.generate.png import provenance_of
-from pipeline.generate.prompts import build_work, cut_batches
+from pipeline.generate.work import build_work
 from pipeline.models.conf import FamilyName, ModelConfig
 
 
@@ -62,20 +63,26 @@ def indices(path: Path) -> list[int]:
     return [r["index"] for m in sorted(path.glob("manifest-*")) for r in read_manifest(m)]
 
 
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Path:
+    """A folder of one name: an image carries the name of its run."""
+    return tmp_path / "run"
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    return make(tmp_path_factory.mktemp("one"))
+    return make(tmp_path_factory.mktemp("one") / "run")
 
 
 @given(st.integers(1, 7), st.integers(1, 6), st.integers(1, 9), st.integers(1, 5))
 def test_every_image_is_dealt_once(prompts: int, seeds: int, batch: int, world_size: int) -> None:
     work = build_work(config(prompts=[f"p{i}" for i in range(prompts)], num_seeds=seeds))
-    batches = cut_batches(work, batch)
+    batches = work.cut(range(len(work)), batch_size=batch)
     dealt = [
-        item.index
+        index
         for rank in range(world_size)
         for turn in World(rank=rank, world_size=world_size).deal(len(batches))
-        for item in batches[turn]
+        for index in batches[turn].indices
     ]
     assert sorted(dealt) == list(range(prompts * seeds))
 
@@ -107,9 +114,11 @@ def test_what_is_missing_torn_or_changed_is_made_again(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"prompts": ["orc", "emerald potion", "grass floor tile"]}, ["prompt", "emerald"]),
-        ({"seed": 1}, ["run_seed", "1"]),
-        ({"prompts": ["orc", "ruby potion"]}, ["prompts", "now there are 6"]),
+        ({"prompts": ["orc", "emerald potion", "grass floor tile"]}, ["prompts"]),
+        ({"seed": 1}, ["work_sha256"]),
+        ({"prompts": ["orc", "ruby potion"]}, ["prompts"]),
+        ({"sampler": SamplerConfig(num_steps=3)}, ["num_steps", "2", "3"]),
+        ({"batch_size": 3}, ["batch_size"]),
     ],
 )
 def test_images_of_something_else_are_not_gone_on_with(
@@ -175,10 +184,8 @@ def test_the_main_rank_ends_when_every_ranks_images_are_there(
     assert {p.name: p.read_bytes() for p in (tmp_path / "images").iterdir()} == undisturbed
 
 
-def test_an_image_carries_what_made_it(tmp_path: Path, undisturbed: dict[str, bytes]) -> None:
-    file = tmp_path / "a.png"
-    file.write_bytes(undisturbed["000000004.png"])
-    with Image.open(file) as image:
+def test_an_image_carries_what_made_it(undisturbed: dict[str, bytes]) -> None:
+    with Image.open(BytesIO(undisturbed["000000004.png"])) as image:
         assert image.size == (32, 32)
         assert image.mode == "RGBA"
         assert set(image.getchannel("A").tobytes()) <= {0, 255}
@@ -198,8 +205,8 @@ def test_seeds_and_samplers_matter(tmp_path: Path, undisturbed: dict[str, bytes]
     assert all(other_seed[name] != data for name, data in undisturbed.items())
     for name in (SamplerName.dpmpp_2m, SamplerName.euler):
         sampler = SamplerConfig(name=name, num_steps=2)
-        left = make(tmp_path / f"{name.value}1", cfg=config(sampler=sampler))
-        right = make(tmp_path / f"{name.value}2", cfg=config(sampler=sampler))
+        left = make(tmp_path / "1" / name.value, cfg=config(sampler=sampler))
+        right = make(tmp_path / "2" / name.value, cfg=config(sampler=sampler))
         assert left == right
         assert left != undisturbed
 
@@ -231,7 +238,7 @@ def test_pixel_scale_keeps_one_pixel_a_cell(tmp_path: Path) -> None:
     [(None, "does not exist"), (b"# none\n\n", "no prompt"), (b"\xff\xfe", "text")],
 )
 def test_a_bad_prompts_file_is_named(tmp_path: Path, content: bytes | None, word: str) -> None:
-    file = tmp_path / "prompts.txt"
+    file = tmp_path.with_name("prompts.txt")
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(InputError, match=word):
@@ -239,9 +246,7 @@ def test_a_bad_prompts_file_is_named(tmp_path: Path, content: bytes | None, word
 
 
 def test_prompts_files_skip_blanks_and_comments(tmp_path: Path) -> None:
-    file = tmp_path / "prompts.txt"
+    file = tmp_path.with_name("prompts.txt")
     file.write_text("# mine\norc\n\n  elf \n")
-    assert [i.prompt for i in build_work(config(prompts=[], prompts_file=file, num_seeds=1))] == [
-        "orc",
-        "elf",
-    ]
+    work = build_work(config(prompts=[], prompts_file=file, num_seeds=1))
+    assert [item.prompt for item in work] == ["orc", "elf"]

@@ -1,0 +1,116 @@
+"""Which images are turned away and drawn again: near-duplicates, and pictures all but empty.
+
+A decision about a round of images is a function of all their records, so every rank comes to the
+same one without a word between them.
+
+Shape legend: H W height and width, C channels.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from pipeline.generate.conf import GateConfig
+
+HASH_SIDE = 8
+HASH_BITS = 4 * HASH_SIDE * HASH_SIDE
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What the gates know of an image."""
+
+    hash: int
+    """256-bit difference hash."""
+    coverage: float
+    """Share of visible pixels, 0 to 1."""
+
+
+def looks_of(pixels_HWC: UInt8[np.ndarray, "H W C"]) -> Looks:
+    """Measure an image, RGB or straight-alpha RGBA.
+
+    The hash is a difference hash (Krawetz 2013, "Kind of like that") of each of the four
+    premultiplied channels: the picture is averaged to 9x8, and a bit says whether a cell is
+    brighter than its left neighbour. Colour and outline count, since sprites differ in those.
+    """
+    rgba_HWC = np.array(Image.fromarray(pixels_HWC).convert("RGBA"), dtype=np.uint16)
+    alpha_HW = rgba_HWC[..., 3]
+    rgba_HWC[..., :3] = rgba_HWC[..., :3] * alpha_HW[..., None] // 255
+    small = (HASH_SIDE + 1, HASH_SIDE)
+    bits = []
+    for channel_HW in rgba_HWC.astype(np.uint8).transpose(2, 0, 1):
+        cells = np.array(Image.fromarray(channel_HW).resize(small, Image.Resampling.BOX), np.int16)
+        bits.append(cells[:, 1:] > cells[:, :-1])
+    packed = np.packbits(np.stack(bits).reshape(-1))
+    return Looks(int.from_bytes(packed.tobytes(), "big"), float((alpha_HW > 0).mean()))
+
+
+class NearIndex:
+    """Finds whether a hash lies near one that was added before. Exact, about linear in all.
+
+    Two hashes of at most ``max_bits`` differing bits agree in at least one of ``max_bits + 1``
+    bands (pigeonhole), so only those that share a band are compared.
+    """
+
+    def __init__(self, max_bits: int) -> None:
+        self.max_bits = max_bits
+        num_bands = max_bits + 1
+        edges = [HASH_BITS * band // num_bands for band in range(num_bands + 1)]
+        self._bands = list(itertools.pairwise(edges))
+        self._tables: list[dict[int, list[int]]] = [{} for _ in self._bands]
+
+    def has_near(self, value: int) -> bool:
+        """Whether a hash within ``max_bits`` was added."""
+        for key, table in zip(self._keys(value), self._tables, strict=True):
+            for other in table.get(key, ()):
+                if (value ^ other).bit_count() <= self.max_bits:
+                    return True
+        return False
+
+    def add(self, value: int) -> None:
+        """Add a hash."""
+        for key, table in zip(self._keys(value), self._tables, strict=True):
+            table.setdefault(key, []).append(value)
+
+    def _keys(self, value: int) -> list[int]:
+        return [(value >> low) & ((1 << (high - low)) - 1) for low, high in self._bands]
+
+
+def is_good(looks: Looks, cfg: GateConfig) -> bool:
+    """Whether an image passes by itself."""
+    return cfg.min_coverage <= looks.coverage <= cfg.max_coverage
+
+
+def due(
+    cfg: GateConfig,
+    indices: Iterable[int],
+    *,
+    attempt: int,
+    looks: Callable[[int, int], Looks],
+) -> list[int]:
+    """Return what has to be drawn in a round, sorted.
+
+    What was accepted in an earlier round stays; among the images of one round the lower index goes
+    first.
+
+    Args:
+        cfg: The gates.
+        indices: All images of the run, sorted.
+        attempt: The round, 0 the first.
+        looks: Image and round to what it looked like; known for all that was due before.
+    """
+    turned_away: Sequence[int] = list(indices)
+    accepted = NearIndex(cfg.near_duplicate_bits) if cfg.near_duplicate_bits >= 0 else None
+    for past in range(attempt):
+        candidates, turned_away = turned_away, []
+        for index in candidates:
+            seen = looks(index, past)
+            if not is_good(seen, cfg) or (accepted and accepted.has_near(seen.hash)):
+                turned_away.append(index)
+            elif accepted:
+                accepted.add(seen.hash)
+    return list(turned_away)
