@@ -162,6 +162,14 @@ class PrepareJob(PrepareConfig, JobConfig):
 class GenerateJob(GenerateConfig, JobConfig):
     """``jobs.generate``."""
 
+    array: int = 1
+    """Jobs in a Slurm job array that share the run, each with all of ``cluster``'s processes: they
+    claim batches one by one, and take over those of a job that dies or lags."""
+    dry_run: bool = False
+    """Show the work and what it costs; submit nothing."""
+
     def __post_init__(self) -> None:
+        if self.array < 1:
+            raise ValueError(f"array: {self.array} is below 1")
         GenerateConfig.__post_init__(self)
         JobConfig.__post_init__(self)

@@ -1,6 +1,7 @@
 """Make sprites: ``python -m jobs.generate +work=tiles32 'loras=[{path: RUN}]'``."""
 
 import sys
+from pathlib import Path
 
 from jobs.conf import GenerateJob
 from jobs.runtime.cli import main
@@ -23,5 +24,15 @@ def run(cfg: GenerateJob, context: JobContext) -> Outcome:
     )
 
 
+def preview(cfg: GenerateJob) -> str | None:
+    """Show the work where that is all that is asked for."""
+    if not cfg.dry_run:
+        return None
+    from pipeline.generate.preview import describe_work
+
+    ranks = cfg.array * cfg.cluster.num_nodes * cfg.cluster.tasks_per_node
+    return describe_work(cfg, runs_dir=Path(cfg.runs_dir), num_ranks=ranks)
+
+
 if __name__ == "__main__":
-    sys.exit(main("generate", SCHEMA))
+    sys.exit(main("generate", SCHEMA, preview=preview))

@@ -27,7 +27,9 @@ def main() -> int:
     if not (CONFIGS / f"{job}.yaml").is_file():
         raise InputError(f"{run_dir.path}: not a run folder (runs/<job>/<name>/<run_id>)")
     config: JobConfig = load_frozen(run_dir, importlib.import_module(f"jobs.{job}").SCHEMA)
-    return launch(run_dir, config.cluster, job=job, wait=arguments.wait or None)
+    wait = arguments.wait or None
+    array = getattr(config, "array", 1)
+    return launch(run_dir, config.cluster, job=job, wait=wait, array=array)
 
 
 if __name__ == "__main__":

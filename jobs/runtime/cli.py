@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jobs.conf import JobConfig
@@ -14,22 +14,31 @@ from pipeline.core.errors import InputError, one_line_errors
 
 
 @one_line_errors
-def main(job: str, schema: type[Any], argv: Sequence[str] | None = None) -> int:
+def main(
+    job: str,
+    schema: type[Any],
+    argv: Sequence[str] | None = None,
+    *,
+    preview: Callable[[Any], str | None] = lambda _: None,
+) -> int:
     """Compose, freeze and submit; return the exit status.
 
     Args:
         job: Name of the verb: ``jobs/<job>.py`` and ``configs/<job>.yaml``.
         schema: Its root dataclass.
         argv: Arguments without the program's name.
+        preview: From a config to what is shown instead of submitting it; None submits.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if {"-h", "--help"} & set(arguments):
         print(help_text(job, schema))
         return 0
-    return _dispatch(job, schema, arguments)
+    return _dispatch(job, schema, arguments, preview)
 
 
-def _dispatch(job: str, schema: type[Any], arguments: list[str]) -> int:
+def _dispatch(
+    job: str, schema: type[Any], arguments: list[str], preview: Callable[[Any], str | None]
+) -> int:
     shows = "--cfg" in arguments
     if shows:
         at = arguments.index("--cfg")
@@ -51,7 +60,14 @@ def _dispatch(job: str, schema: type[Any], arguments: list[str]) -> int:
         return 0
     status = 0
     for point, config in zip(points, configs, strict=True):
+        shown = preview(config)
+        if shown is not None:
+            print(shown)
+            continue
         command = shlex.join(["python", "-m", f"jobs.{job}", *point])
         run_dir = freeze_run(job, config, command=command)
-        status = max(status, launch(run_dir, config.cluster, job=job, wait=config.wait))
+        array = getattr(config, "array", 1)
+        status = max(
+            status, launch(run_dir, config.cluster, job=job, wait=config.wait, array=array)
+        )
     return status

@@ -20,7 +20,7 @@ from pipeline.core.rundir import RunDir
 
 ROOT = Path(__file__).parents[2]
 CODE = ("jobs", "pipeline", "train", "eval", "bench", "repro", "configs")
-FREE_KEYS = ("cluster", "tracker", "wait", "run_id", "runs_dir")
+FREE_KEYS = ("cluster", "tracker", "wait", "run_id", "runs_dir", "array", "dry_run")
 """What a resumed run may change: where it runs, never what it makes."""
 
 

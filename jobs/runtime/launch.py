@@ -25,8 +25,17 @@ process on two quiet cores trains at 130 img/s without it and 156 with it; besid
 85 and 75 (``GOMP_SPINCOUNT=N python -m bench.trainstep data/tiles32``)."""
 
 
-def launch(run_dir: RunDir, cluster: ClusterConfig, *, job: str, wait: bool | None) -> int:
+def launch(
+    run_dir: RunDir, cluster: ClusterConfig, *, job: str, wait: bool | None, array: int = 1
+) -> int:
     """Submit and, where asked or usual, watch until the end.
+
+    Args:
+        run_dir: What to run.
+        cluster: Where.
+        job: Name of the verb.
+        wait: Watch until the end; None: everywhere but on Slurm.
+        array: Jobs that share the run, each with the cluster's processes.
 
     Returns:
         Exit status: 0 submitted or finished, otherwise the job's.
@@ -36,16 +45,18 @@ def launch(run_dir: RunDir, cluster: ClusterConfig, *, job: str, wait: bool | No
     """
     where = resolve_where(cluster.where)
     if where is Where.inline:
-        return _inline(run_dir)
+        return _inline(run_dir, array=array)
     if where is Where.local:
-        submitted = _submit_local(run_dir, cluster)
-        print(f"job {submitted.job_id} on this machine\nrun {run_dir.path}", flush=True)
+        submitted = _submit_local(run_dir, cluster, array=array)
+        names = " ".join(each.job_id for each in submitted)
+        print(f"job {names} on this machine\nrun {run_dir.path}", flush=True)
         return 0 if wait is False else watch(submitted, run_dir)
-    submitted = _submit_slurm(run_dir, cluster, name=f"{job}-{run_dir.path.name}")
-    log = run_dir.logs / submitted.job_id / "0.log"
+    submitted = _submit_slurm(run_dir, cluster, name=f"{job}-{run_dir.path.name}", array=array)
+    job_id = submitted[0].job_id.split("_")[0]
+    log = run_dir.logs / (job_id if array == 1 else "*") / "0.log"
     print(
-        f"job {submitted.job_id}\nrun {run_dir.path}\n"
-        f"follow:   tail -F {log}\ncancel:   scancel {submitted.job_id}\n"
+        f"job {job_id}\nrun {run_dir.path}\n"
+        f"follow:   tail -F {log}\ncancel:   scancel {job_id}\n"
         f"resubmit: python -m jobs.resubmit {run_dir.path}",
         flush=True,
     )
@@ -135,20 +146,20 @@ def setup_lines(run_dir: RunDir, cluster: ClusterConfig) -> list[str]:
     return [*cluster.setup, *exports, f"cd {_quoted(str(run_dir.code))}"]
 
 
-def _submit_slurm(run_dir: RunDir, cluster: ClusterConfig, *, name: str) -> Any:
+def _submit_slurm(run_dir: RunDir, cluster: ClusterConfig, *, name: str, array: int) -> list[Any]:
     import submitit
     from submitit.core.utils import FailedJobError
 
     executor = submitit.SlurmExecutor(run_dir.submitit, max_num_timeout=cluster.max_requeues)
     executor.update_parameters(**slurm_parameters(run_dir, cluster, name=name))
     try:
-        return executor.submit(Worker(), str(run_dir.path))
+        return _submit(executor, run_dir, array=array)
     except (FailedJobError, subprocess.CalledProcessError) as error:
         line = str(error).strip().splitlines()[-1]
         raise InputError(f"cluster: sbatch refused the job ({line})") from None
 
 
-def _submit_local(run_dir: RunDir, cluster: ClusterConfig) -> Any:
+def _submit_local(run_dir: RunDir, cluster: ClusterConfig, *, array: int) -> list[Any]:
     import submitit
 
     if cluster.num_nodes > 1:
@@ -165,12 +176,23 @@ def _submit_local(run_dir: RunDir, cluster: ClusterConfig) -> Any:
     # Ctrl-C is for whoever watches: it asks the ranks to save (see watch), it does not kill them.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        return executor.submit(Worker(), str(run_dir.path))
+        return _submit(executor, run_dir, array=array)
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def _inline(run_dir: RunDir) -> int:
+def _submit(executor: Any, run_dir: RunDir, *, array: int) -> list[Any]:
+    if array == 1:
+        return [executor.submit(Worker(), str(run_dir.path))]
+    jobs: list[Any] = executor.map_array(
+        Worker(), [str(run_dir.path)] * array, range(array), [array] * array
+    )
+    return jobs
+
+
+def _inline(run_dir: RunDir, *, array: int) -> int:
+    if array > 1:
+        raise InputError(f"array: {array} jobs need cluster=slurm or cluster=local")
     os.environ.update(KEEP_THREADS_APART)
     # Absolute paths are in the config; the code that runs is the one that is imported here.
     status = Worker()(str(run_dir.path))

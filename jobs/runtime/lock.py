@@ -25,6 +25,7 @@ def take_lock(run_dir: RunDir, world: World, *, holder: str) -> IO[str] | None:
         InputError: Another job holds it.
     """
     path = run_dir.path / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
     if not world.is_main:
         _wait_for_main(path, holder)
         return None

@@ -16,7 +16,14 @@ class RunRecord:
     """The record of one run, with a new attempt begun."""
 
     def __init__(
-        self, run_dir: RunDir, *, job: str, job_id: str, num_ranks: int, num_gpus: int
+        self,
+        run_dir: RunDir,
+        *,
+        job: str,
+        job_id: str,
+        num_ranks: int,
+        num_gpus: int,
+        run_id: str | None = None,
     ) -> None:
         self.run_dir = run_dir
         self.num_gpus = num_gpus
@@ -24,7 +31,7 @@ class RunRecord:
         self.value: dict[str, Any] = {
             "format": FORMAT,
             "job": job,
-            "run_id": run_dir.path.name,
+            "run_id": run_id or run_dir.path.name,
             "status": "",
             "figures": {},
             "gpu_hours": 0.0,
@@ -80,8 +87,30 @@ class RunRecord:
         self.write()
 
     def write(self) -> None:
-        """Write the file."""
+        """Write the file, and the whole run's where this is one job of an array."""
         write_json(self.run_dir.run_json, self.value)
+        if self.run_dir.whole is not None:
+            write_json(self.run_dir.whole.run_json, join_records(self.run_dir.whole))
+
+
+def join_records(run_dir: RunDir) -> dict[str, Any]:
+    """Return one record of a run that an array of jobs works on.
+
+    They share the work, so the run is finished when any of them says so.
+    """
+    parts = [read_json(path) for path in sorted(run_dir.path.glob("array/*/run.json"))]
+    by_status = {part["status"]: part for part in parts}
+    status = next(
+        (s for s in (FINISHED, "running", "failed", "stopped") if s in by_status), "running"
+    )
+    attempts = [attempt for part in parts for attempt in part["attempts"]]
+    return {
+        **{key: parts[0][key] for key in ("format", "job", "run_id")},
+        "status": status,
+        "figures": by_status[status]["figures"],
+        "gpu_hours": round(sum(part["gpu_hours"] for part in parts), 4),
+        "attempts": sorted(attempts, key=lambda attempt: attempt["started"]),
+    }
 
 
 def _now() -> str:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +19,25 @@ ENDED = ("", "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF
 EXIT_STOPPED = 3
 
 
-def watch(job: Any, run_dir: RunDir) -> int:
-    """Print the main rank's log as it grows and the outputs at the end.
+def watch(jobs: Sequence[Any], run_dir: RunDir) -> int:
+    """Print the first job's main rank's log as it grows, and the outputs at the end of all.
 
     Returns:
         0 when the run finished, 3 when it stopped and can go on, 1 or 2 when it failed.
     """
-    tail = _Tail(run_dir.logs / job.job_id / "0.log")
+    tail = _Tail(run_dir.logs / jobs[0].job_id / "0.log")
     ended = False
     while not ended:
         try:
             tail.show()
             time.sleep(POLL_S)
-            ended = _ended(job)
+            ended = all(_ended(job) for job in jobs)
         except KeyboardInterrupt:
             print("asking the job to save and stop ...", file=sys.stderr)
-            _tell_to_stop(job)
+            for job in jobs:
+                _tell_to_stop(job)
     tail.show()
-    return _conclude(job, run_dir)
+    return _conclude(jobs, run_dir)
 
 
 def _ended(job: Any) -> bool:
@@ -66,7 +68,7 @@ def _tell_to_stop(job: Any) -> None:
             child.terminate()
 
 
-def _conclude(job: Any, run_dir: RunDir) -> int:
+def _conclude(jobs: Sequence[Any], run_dir: RunDir) -> int:
     record = read_json(run_dir.run_json) if run_dir.run_json.exists() else {"status": "failed"}
     status = record["status"]
     if status == FINISHED:
@@ -77,12 +79,14 @@ def _conclude(job: Any, run_dir: RunDir) -> int:
     if status == "stopped":
         print(f"stopped; go on with: python -m jobs.resubmit {run_dir.path}")
         return EXIT_STOPPED
-    print(f"failed; {_last_error(job)}\nlogs: {run_dir.logs / job.job_id}", file=sys.stderr)
+    said = (_last_error(job) for job in jobs)
+    line = next((line for line in said if line), "see the logs")
+    print(f"failed; {line}\nlogs: {run_dir.logs}", file=sys.stderr)
     return 1
 
 
-def _last_error(job: Any) -> str:
-    """Return the line a rank ended with."""
+def _last_error(job: Any) -> str | None:
+    """Return the line a rank ended with, None where none says anything."""
     for task in range(job.num_tasks):
         path = Path(job.paths.folder) / f"{job.job_id}_{task}_log.out"
         lines = (
@@ -91,7 +95,7 @@ def _last_error(job: Any) -> str:
         for line in reversed(lines):
             if line.startswith("error: "):
                 return line
-    return "see the logs"
+    return None
 
 
 class _Tail:

@@ -3,6 +3,7 @@
 submitit pickles a ``Worker`` and a path, nothing else; everything is read from the folder.
 """
 
+import dataclasses
 import importlib
 import logging
 import os
@@ -27,6 +28,7 @@ from jobs.runtime.ending import (
 )
 from jobs.runtime.freeze import load_frozen
 from jobs.runtime.lock import take_lock
+from jobs.runtime.quiet import quiet_libraries
 from jobs.runtime.record import RunRecord
 from jobs.runtime.requeue import requeue
 from jobs.runtime.stop import StopFlag, find_deadline
@@ -59,15 +61,26 @@ PACKAGES = (
 class Worker:
     """Runs the job of a run folder. Called by submitit on every rank."""
 
-    def __call__(self, path: str) -> str:
-        """Run to the end or to a stop; leave the process with a status that tells which."""
+    def __call__(self, path: str, array_index: int = 0, array_size: int = 1) -> str:
+        """Run to the end or to a stop; leave the process with a status that tells which.
+
+        Args:
+            path: The run folder.
+            array_index: Which job of an array this is.
+            array_size: Jobs that share the run folder.
+        """
         started_s = time.time()
         run_dir = RunDir(Path(path))
         job = run_dir.path.parts[-3]
         module = importlib.import_module(f"jobs.{job}")
         try:
             config: JobConfig = load_frozen(run_dir, module.SCHEMA)
-            return _run(job, module, config, run_dir=run_dir, started_s=started_s)
+            world = dataclasses.replace(
+                read_world(os.environ, config.cluster, num_cpus=len(os.sched_getaffinity(0))),
+                array_index=array_index,
+                array_size=array_size,
+            )
+            return _run(job, module, config, world=world, run_dir=run_dir, started_s=started_s)
         except InputError as error:
             leave(str(error), EXIT_INPUT)
         except LostRankError as error:
@@ -82,19 +95,21 @@ class Worker:
             end_siblings()
             raise
 
-    def checkpoint(self, path: str) -> Any:
+    def checkpoint(self, path: str, array_index: int = 0, array_size: int = 1) -> Any:
         """Say what to run after a requeue: the same folder."""
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(self, path)
+        return DelayedSubmission(self, path, array_index, array_size)
 
 
-def _run(job: str, module: Any, config: JobConfig, *, run_dir: RunDir, started_s: float) -> str:
+def _run(
+    job: str, module: Any, config: JobConfig, *, world: World, run_dir: RunDir, started_s: float
+) -> str:
     cluster = config.cluster
-    world = read_world(os.environ, cluster, num_cpus=len(os.sched_getaffinity(0)))
+    own = run_dir.part(world.array_index) if world.array_size > 1 else run_dir
     _prepare_environment(world, run_dir)
     _log_to_file(run_dir, world)
-    lock = take_lock(run_dir, world, holder=job_id(os.environ))
+    lock = take_lock(own, world, holder=job_id(os.environ))
     stop = StopFlag(
         deadline_s=find_deadline(
             os.environ,
@@ -108,9 +123,10 @@ def _run(job: str, module: Any, config: JobConfig, *, run_dir: RunDir, started_s
     record: RunRecord | None = None
     stop.listen()
     if world.is_main:
-        write_json(run_dir.env_json, _environment(world))
+        write_json(own.env_json, _environment(world))
         record = RunRecord(
-            run_dir,
+            own,
+            run_id=run_dir.path.name,
             job=job,
             job_id=job_id(os.environ),
             num_ranks=world.world_size,
@@ -122,7 +138,7 @@ def _run(job: str, module: Any, config: JobConfig, *, run_dir: RunDir, started_s
             config.tracker,
             run_dir,
             config=yaml.safe_load(run_dir.config.read_text(encoding="utf-8")),
-            is_main=world.is_main,
+            is_main=world.writer == 0,
         )
         context = JobContext(
             world=world,
@@ -161,10 +177,7 @@ def _prepare_environment(world: World, run_dir: RunDir) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(world.num_threads))
     for name in ("DATA", "CACHE", "CONFIG"):
         os.environ[f"WANDB_{name}_DIR"] = str(run_dir.path / "wandb" / name.lower())
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # Its one warning at import is about torchvision, which nothing here needs.
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    quiet_libraries()
 
 
 def _log_to_file(run_dir: RunDir, world: World) -> None:

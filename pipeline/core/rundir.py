@@ -4,7 +4,7 @@ runs/<job>/<experiment>/<run_id>/
   config.yaml  code/  code.json  env.json  run.json  metrics.jsonl
   checkpoints/<images seen>/   lora/   samples/
   recipe.json  images/  manifest-<writer>.jsonl  manifest.parquet  contact_sheet.png  claims/
-  logs/<job id>/<rank>.log     submitit/   wandb/
+  logs/<job id>/<rank>.log     submitit/   wandb/   array/<index>/run.json
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,12 @@ class RunDir:
     """Paths inside one run folder. Makes nothing on disk by itself."""
 
     path: Path
+    whole: "RunDir | None" = None
+    """The run this is one job's part of; None: it is the run."""
+
+    def part(self, index: int) -> "RunDir":
+        """Where one job of an array keeps its own record, lock and environment."""
+        return RunDir(self.path / "array" / f"{index:05d}", whole=self)
 
     @property
     def config(self) -> Path:

@@ -18,6 +18,8 @@ from pipeline.generate.conf import GateConfig
 
 HASH_SIDE = 8
 HASH_BITS = 4 * HASH_SIDE * HASH_SIDE
+HUE_MARGIN = 8
+"""Of 255: what counts as rather red than green."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +35,25 @@ class Looks:
 def looks_of(pixels_HWC: UInt8[np.ndarray, "H W C"]) -> Looks:
     """Measure an image, RGB or straight-alpha RGBA.
 
-    The hash is a difference hash (Krawetz 2013, "Kind of like that") of each of the four
-    premultiplied channels: the picture is averaged to 9x8, and a bit says whether a cell is
-    brighter than its left neighbour. Colour and outline count, since sprites differ in those.
+    The picture, colour premultiplied, is averaged to 8x8 cells. A quarter of the bits each says:
+    a cell is brighter than its left neighbour; it covers more than it (both as in the difference
+    hash, Krawetz 2013, "Kind of like that"); it is rather red than green; it is rather blue than
+    yellow. Colour counts since sprites of one shape differ in it.
     """
     rgba_HWC = np.array(Image.fromarray(pixels_HWC).convert("RGBA"), dtype=np.uint16)
     alpha_HW = rgba_HWC[..., 3]
     rgba_HWC[..., :3] = rgba_HWC[..., :3] * alpha_HW[..., None] // 255
-    small = (HASH_SIDE + 1, HASH_SIDE)
-    bits = []
-    for channel_HW in rgba_HWC.astype(np.uint8).transpose(2, 0, 1):
-        cells = np.array(Image.fromarray(channel_HW).resize(small, Image.Resampling.BOX), np.int16)
-        bits.append(cells[:, 1:] > cells[:, :-1])
+    wide = Image.fromarray(rgba_HWC.astype(np.uint8)).resize(
+        (HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX
+    )
+    red, green, blue, alpha = np.array(wide, dtype=np.int16).transpose(2, 0, 1)
+    light = red + green + blue
+    bits = (
+        light[:, 1:] > light[:, :-1],
+        alpha[:, 1:] > alpha[:, :-1],
+        (red - green)[:, 1:] > HUE_MARGIN,
+        (2 * blue - red - green)[:, 1:] > 2 * HUE_MARGIN,
+    )
     packed = np.packbits(np.stack(bits).reshape(-1))
     return Looks(int.from_bytes(packed.tobytes(), "big"), float((alpha_HW > 0).mean()))
 

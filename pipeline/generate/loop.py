@@ -23,9 +23,9 @@ from pipeline.core.world import World
 from pipeline.generate.claims import Claims, dealt
 from pipeline.generate.conf import GenerateConfig
 from pipeline.generate.draw import Drawer
+from pipeline.generate.finish import finisher_of
 from pipeline.generate.gates import due
 from pipeline.generate.ledger import Ledger
-from pipeline.generate.png import Pixels
 from pipeline.generate.recipe import Recipe
 from pipeline.generate.store import Finish, ImageStore
 from pipeline.generate.summary import end_run
@@ -81,7 +81,7 @@ def generate(
         work,
         drawer,
         recipe=recipe,
-        finish=lambda pixels: [(p, {}) for p in reduce_scale(pixels, cfg.pixel_scale)],
+        finish=finisher_of(recipe.shared),
         world=world,
         run_dir=run_dir,
         tracker=tracker,
@@ -144,7 +144,7 @@ def make_all(
     figures: dict[str, float | int | str] = {
         "num_images": len(ledger),
         "num_images_this_attempt": len(ledger) - before,
-        "num_written_here": store.num_written,
+        "num_processes": world.array_size * world.world_size,
         "rate_img_per_s": round((len(ledger) - before) / max(elapsed_s, 1e-9), 2),
         "model_time_s": round(turn.model_s, 3),
     }
@@ -237,10 +237,3 @@ class Turn:
             pause_s = max(POLL_S, 10 * check.elapsed_s())
             while pause.elapsed_s() < pause_s and not self.should_stop():
                 sleep(POLL_S)
-
-
-def reduce_scale(images: Pixels, scale: int) -> Pixels:
-    """Reduce by an integer, nearest neighbour: the pixel in the middle of each cell is kept."""
-    middle = scale // 2
-    reduced: Pixels = images[:, middle::scale, middle::scale]
-    return reduced
