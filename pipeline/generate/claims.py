@@ -30,10 +30,10 @@ class Claims:
     system's own clock.
     """
 
-    def __init__(self, folder: Path, *, owner: str, stale_s: float = STALE_S) -> None:
+    def __init__(self, folder: Path, *, owner: str, stale_s: float | None = None) -> None:
         self.folder = folder
         self.owner = owner
-        self.stale_s = stale_s
+        self.stale_s = STALE_S if stale_s is None else stale_s
         self.batch_time_s = 0.0
         """The longest that a batch took here so far."""
         self._mine: set[str] = set()

@@ -43,10 +43,14 @@ def looks_of(pixels_HWC: UInt8[np.ndarray, "H W C"]) -> Looks:
     rgba_HWC = np.array(Image.fromarray(pixels_HWC).convert("RGBA"), dtype=np.uint16)
     alpha_HW = rgba_HWC[..., 3]
     rgba_HWC[..., :3] = rgba_HWC[..., :3] * alpha_HW[..., None] // 255
-    wide = Image.fromarray(rgba_HWC.astype(np.uint8)).resize(
-        (HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX
+    # One channel at a time: as RGBA, Pillow would weigh colour by alpha once more.
+    red, green, blue, alpha = (
+        np.array(
+            Image.fromarray(channel_HW).resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX),
+            dtype=np.int16,
+        )
+        for channel_HW in rgba_HWC.astype(np.uint8).transpose(2, 0, 1)
     )
-    red, green, blue, alpha = np.array(wide, dtype=np.int16).transpose(2, 0, 1)
     light = red + green + blue
     bits = (
         light[:, 1:] > light[:, :-1],
