@@ -3,37 +3,25 @@
 Needs the cluster of deploy/slurm-local (`make test-slurm` brings it up).
 """
 
-import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from pipeline.core.rundir import RunDir
 from repro.compare import compare_runs
+from tests.slurm.cluster import ENDED_S, job, ranks_of, record, wait_finished, wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
 
-ROOT = Path(__file__).parents[2]
 NUM_IMAGES = 512
-ENDED_S = 240
 TRAINED_S = 24
 RANKS = [int(n) for n in os.environ.get("EXACTNESS_RANKS", "2").split(",")]
-
-
-def job(*arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def submit(runs: Path, run_id: str, ranks: int, *more: str) -> tuple[RunDir, str]:
@@ -45,37 +33,10 @@ def submit(runs: Path, run_id: str, ranks: int, *more: str) -> tuple[RunDir, str
     return RunDir(runs / "train" / "smoke" / run_id), out.split()[1]
 
 
-def record(run: RunDir) -> dict[str, Any]:
-    return json.loads(run.run_json.read_text()) if run.run_json.exists() else {"status": "waiting"}
-
-
-def wait_until(what: Callable[[], bool], *, limit_s: float) -> None:
-    end = time.monotonic() + limit_s
-    while not what():
-        assert time.monotonic() < end, "took too long"
-        time.sleep(0.2)
-
-
-def wait_finished(run: RunDir) -> None:
-    wait_until(lambda: record(run)["status"] == "finished", limit_s=ENDED_S)
-
-
 def wait_training(run: RunDir) -> None:
     """Wait until it has trained past its first checkpoint."""
     wait_until(lambda: any(run.checkpoints.glob("0*")), limit_s=ENDED_S)
     time.sleep(0.7)
-
-
-def ranks_of(run: RunDir) -> list[int]:
-    found = subprocess.run(
-        ["pgrep", "-f", f"submitit.core._submit {run.submitit}"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return [
-        int(pid)
-        for pid in found.stdout.split()
-        if "python" in Path(f"/proc/{pid}/exe").resolve().name
-    ]
 
 
 def by_signal(run: RunDir, job_id: str) -> None:
@@ -147,25 +108,6 @@ def test_time_limit_requeues_and_equals_straight(runs: Path, straight: tuple[Run
     assert len(attempts) >= 2, "it finished within the limit: nothing was tested"
     assert {a["job_id"] for a in attempts} == {job_id}
     assert [v for v in compare_runs(undisturbed, run) if not v.equal] == []
-
-
-@pytest.mark.parametrize("ranks", [2, 3])
-def test_generation_writes_the_same_bytes_on_any_number_of_ranks(runs: Path, ranks: int) -> None:
-    def generate(run_id: str, tasks: int) -> RunDir:
-        run = RunDir(runs / "generate" / "g" / run_id)
-        if not run.path.exists():
-            job(
-                "jobs.generate", "name=g", "prompts=[red gem, blue potion, green slime]",
-                "num_seeds=4", "batch_size=2", "sampler.num_steps=4", f"runs_dir={runs}",
-                f"run_id={run_id}", "cluster=slurm", f"cluster.tasks_per_node={tasks}",
-                "cluster.cpus_per_task=1", "wait=true",
-            )  # fmt: skip
-        return run
-
-    one, many = generate("ranks-1", 1), generate(f"ranks-{ranks}", ranks)
-    assert len(list(many.path.glob("manifest-*.jsonl"))) == ranks
-    assert len(list(one.images.glob("*.png"))) == 12
-    assert [v for v in compare_runs(one, many) if not v.equal] == []
 
 
 def test_a_sweep_submits_one_job_a_point_and_returns(runs: Path) -> None:
