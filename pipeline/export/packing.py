@@ -145,7 +145,7 @@ def _pack_mixed(
 
 
 def _page_sizes(max_px: int, *, area_px: int) -> Iterator[tuple[int, int]]:
-    """Yield page sizes by area, squarest first, none too small for ``area_px``; the largest last."""
+    """Yield page sizes by area, squarest first, none too small; the largest last."""
     sides = sorted({*_powers(max_px), max_px})
     sizes = sorted(
         ((w, h) for w in sides for h in sides if h <= w <= 2 * h),
