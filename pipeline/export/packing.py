@@ -109,9 +109,12 @@ def _grid_box(
                 tall = (p for p in _powers(max_px) if p >= height and exact(p, pitch_y))
                 height = next(tall, max_px + 1)
             if height <= max_px:
-                fitting.append((width * height, abs(width - height), height, width, columns))
+                # Powers of two leave room over: least area first. Else the squarest.
+                area, longest = width * height, max(width, height)
+                first = (area, longest) if pot else (longest, area)
+                fitting.append((first, height, width, columns))
     if fitting:
-        _, _, height, width, columns = min(fitting)
+        _, height, width, columns = min(fitting)
         return Box(width_px=width, height_px=height, columns=columns)
     rows = (max_px + padding_px) // pitch_y
     if pot:

@@ -57,8 +57,8 @@ def grid_tileset(atlas: Atlas, page: int) -> ET.Element:
 def to_xml(element: ET.Element) -> bytes:
     """Return the file: declaration, one space an indentation level, final newline."""
     ET.indent(element, space=" ")
-    text: bytes = ET.tostring(element, encoding="UTF-8", xml_declaration=True)
-    return text + b"\n"
+    text = ET.tostring(element, encoding="unicode", short_empty_elements=True)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'.encode()
 
 
 def _collection(atlas: Atlas) -> ET.Element:
