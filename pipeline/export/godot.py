@@ -9,6 +9,7 @@ resource, so the folder may lie anywhere in a project.
 from collections.abc import Sequence
 from itertools import groupby
 
+from pipeline.core.errors import InputError
 from pipeline.export.aseprite import by_animation
 from pipeline.export.atlas import Atlas, Placed, page_file
 
@@ -17,7 +18,13 @@ FRAMES_FILE = "sprite_frames.tres"
 
 
 def write(atlas: Atlas) -> dict[str, bytes]:
-    """Return ``<name>.tres`` of every sprite, and ``sprite_frames.tres``."""
+    """Return ``<name>.tres`` of every sprite, and ``sprite_frames.tres``.
+
+    Raises:
+        InputError: A sprite has the name of the latter.
+    """
+    if any(f"{item.sprite.name}.tres".lower() == FRAMES_FILE for item in atlas.placed):
+        raise InputError(f"name_pattern: a sprite would be called like {FRAMES_FILE}")
     files = {f"{item.sprite.name}.tres": _texture(item) for item in atlas.placed}
     return files | {FRAMES_FILE: _sprite_frames(atlas)}
 
