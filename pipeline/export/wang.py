@@ -7,9 +7,9 @@ blob    47 tiles, one for each neighbourhood of a cell of terrain B among cells 
 
 Both are drawn the same way. Terrain is known at nodes: at the corners, and for the blob set also at
 the middles of the sides and of the tile. Between nodes it is interpolated, and where the value,
-plus a little noise, exceeds one half the pixel is B. Pixels of a tile's edge lie on the line between
-the edge's nodes and the noise repeats from edge to edge, so two tiles whose common edge has the same
-terrain at its nodes have the same pixels of A and B along it.
+plus a little noise, exceeds one half the pixel is B. Pixels of a tile's edge lie on the line
+between the edge's nodes, and the noise repeats from edge to edge: two tiles whose common edge has
+the same terrain at its nodes have the same pixels of A and B along it.
 
 Shape legend: H, W pixels; K nodes a side; 4 is red, green, blue and alpha.
 """
