@@ -51,8 +51,11 @@ def write_folder(out: Path, files: Mapping[str, bytes], told: Mapping[str, Any])
         OSError: The disk is full or the folder cannot be written; ``out`` is as it was.
     """
     check_replaceable(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{out}: cannot be made, {out.parent} is no folder") from None
     try:
         for name, data in files.items():
             with (temporary / name).open("wb") as file:

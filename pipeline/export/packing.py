@@ -133,7 +133,7 @@ def _pack_mixed(
     spots: dict[int, Spot] = {}
     while left:
         area_px = sum(grown[i][0] * grown[i][1] for i in left)
-        for width, height in _page_sizes(max_px, area_px=area_px):
+        for width, height in _page_sizes(max_px, area_px=area_px, pot=pot):
             placed = _fill_page(grown, left, (width + padding_px, height + padding_px))
             if len(placed) == len(left):
                 break
@@ -147,11 +147,12 @@ def _pack_mixed(
     return Packing(boxes=boxes, spots=[spots[i] for i in range(len(sizes_px))])
 
 
-def _page_sizes(max_px: int, *, area_px: int) -> Iterator[tuple[int, int]]:
+def _page_sizes(max_px: int, *, area_px: int, pot: bool) -> Iterator[tuple[int, int]]:
     """Yield page sizes by area, squarest first, none too small; the largest last."""
-    sides = sorted({*_powers(max_px), max_px})
+    steps = (4,) if pot else (4, 5, 6, 7)
+    sides = sorted({max_px} | {side * step // 4 for side in _powers(max_px) for step in steps})
     sizes = sorted(
-        ((w, h) for w in sides for h in sides if h <= w <= 2 * h),
+        ((w, h) for w in sides for h in sides if h <= w <= min(2 * h, max_px)),
         key=lambda size: (size[0] * size[1], size[0]),
     )
     # Padding at the page's far borders is not there: allow for it.

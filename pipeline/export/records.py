@@ -4,7 +4,7 @@ Shape legend: H, W pixels of one sprite; 4 is red, green, blue and straight (not
 alpha.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -106,33 +106,37 @@ def decode(data: bytes, *, path: Path, max_px: int) -> UInt8[np.ndarray, "H W 4"
 
 
 def _read_run(run: RunDir, *, only_passing: bool) -> list[_Found]:
-    records: dict[int, dict[str, Any]] = {}
-    digests: dict[int, set[str]] = {}
+    records: dict[int, list[dict[str, Any]]] = {}
     for manifest in sorted(run.path.glob("manifest-*.jsonl")):
         for record in read_manifest(manifest):
             _check_record(record, manifest)
-            index = int(record["index"])
-            # An image that was made again has two records; its file fits one of them.
-            digests.setdefault(index, set()).add(record["sha256"])
-            records[index] = record
-    kept = [records[index] for index in sorted(records)]
+            records.setdefault(int(record["index"]), []).append(record)
+    kept = [_read_image(run, records[index]) for index in sorted(records)]
     if only_passing:
-        kept = [record for record in kept if _passes(record, run.images / record["file"])]
+        kept = [(path, data, record) for path, data, record in kept if _passes(record, path)]
     if not kept:
         raise InputError(f"{run.path}: no image to export")
     found = []
-    for position, record in enumerate(kept):
-        path = run.images / record["file"]
-        data = _read(path)
-        digest = sha256_bytes(data)
-        if digest not in digests[record["index"]]:
-            raise InputError(
-                f"{path}: changed since it was made: sha256 is {digest[:12]}, its record says "
-                f"{record['sha256'][:12]}"
-            )
+    for position, (path, data, record) in enumerate(kept):
         label = label_of_prompt(record["prompt"], variant=record["seed_number"], index=position)
         found.append(_Found(path=path, label=label, prompt=record["prompt"], data=data))
     return found
+
+
+def _read_image(
+    run: RunDir, records: Sequence[dict[str, Any]]
+) -> tuple[Path, bytes, dict[str, Any]]:
+    """Read one image; of the records of one that was made again, take the one that fits."""
+    path = run.images / records[-1]["file"]
+    data = _read(path)
+    digest = sha256_bytes(data)
+    for record in records:
+        if record["sha256"] == digest:
+            return path, data, record
+    raise InputError(
+        f"{path}: changed since it was made: sha256 is {digest[:12]}, its record says "
+        f"{records[-1]['sha256'][:12]}"
+    )
 
 
 def _read_folder(folder: Path) -> list[_Found]:

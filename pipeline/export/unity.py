@@ -32,9 +32,14 @@ def _meta(atlas: Atlas, page: int, *, pixels_per_unit: int) -> str:
     guid = hashlib.blake2b(encode(page_pixels(atlas, page)), digest_size=16).hexdigest()
     table = "".join(
         f"  - first:\n      {SPRITE_CLASS}: {internal_id(guid, item.sprite.name)}\n"
-        f"    second: {item.sprite.name}\n"
+        f"    second: {_scalar(item.sprite.name)}\n"
         for item in items
     )
+    ids = "".join(
+        f"      {_scalar(item.sprite.name)}: {internal_id(guid, item.sprite.name)}\n"
+        for item in items
+    )
+    max_px = max(2048, 1 << (max(box.width_px, box.height_px) - 1).bit_length())
     sprites = "".join(_sprite(item, guid=guid, page_height_px=box.height_px) for item in items)
     return f"""fileFormatVersion: 2
 guid: {guid}
@@ -45,7 +50,7 @@ TextureImporter:
     enableMipMap: 0
     sRGBTexture: 1
   isReadable: 0
-  maxTextureSize: {max(2048, 1 << (max(box.width_px, box.height_px) - 1).bit_length())}
+  maxTextureSize: {max_px}
   textureSettings:
     serializedVersion: 2
     filterMode: 0
@@ -55,7 +60,6 @@ TextureImporter:
     wrapV: 1
     wrapW: 1
   nPOTScale: 0
-  textureCompression: 0
   spriteMode: 2
   spriteExtrude: {min(atlas.extrude_px, 32)}
   spriteMeshType: 0
@@ -67,10 +71,17 @@ TextureImporter:
   alphaIsTransparency: 1
   textureType: 8
   textureShape: 1
+  platformSettings:
+  - serializedVersion: 3
+    buildTarget: DefaultTexturePlatform
+    maxTextureSize: {max_px}
+    textureFormat: -1
+    textureCompression: 0
   spriteSheet:
     serializedVersion: 2
     sprites:
-{sprites}  userData:
+{sprites}    nameFileIdTable:
+{ids}  userData:
   assetBundleName:
   assetBundleVariant:
 """
@@ -80,7 +91,7 @@ def _sprite(item: Placed, *, guid: str, page_height_px: int) -> str:
     x, y = pivot(item)
     number = internal_id(guid, item.sprite.name)
     return f"""    - serializedVersion: 2
-      name: {item.sprite.name}
+      name: {_scalar(item.sprite.name)}
       rect:
         serializedVersion: 2
         x: {item.x_px}
@@ -106,3 +117,8 @@ def internal_id(guid: str, name: str) -> int:
     """Return a sprite's id within its page: a signed 64-bit integer, never 0."""
     digest = hashlib.blake2b(f"{guid}:{name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True) or 1
+
+
+def _scalar(name: str) -> str:
+    """Return a name as YAML text, in quotes where it could be read as a number or a truth value."""
+    return name if name[0].isalpha() and "_" in name else f"'{name}'"

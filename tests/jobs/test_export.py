@@ -192,6 +192,33 @@ def test_an_image_without_a_verdict_is_not_passed_over(
     assert "finish.verdict.passes" in capsys.readouterr().err
 
 
+def test_an_image_that_was_made_again_has_the_record_that_fits(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = run / "images" / "000000003.png"
+    Image.new("RGBA", (16, 16), "red").save(file)
+    writer = ManifestWriter(run / "manifest-00000.jsonl")
+    record = {"file": file.name, "index": 3, "prompt": "a shield", "seed_number": 1}
+    writer.append(record | {"sha256": sha256_file(file)})
+    writer.close()
+    assert in_process(monkeypatch, run, "--format", "sheet", "--out", tmp_path / "art") == 0
+    assert list(READERS["sheet"](tmp_path / "art"))[3] == "shield_a_1_0"
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_half_a_character_in_a_prompt_stops_nothing(
+    kind: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewrite(run, prompt="\ud83d \x00 orc")
+    assert in_process(monkeypatch, run, "--format", kind, "--out", tmp_path / "art") == 0
+    assert "sprite_orc_0_0" in READERS[kind](tmp_path / "art")
+
+
+def test_a_place_that_cannot_be_is_named(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "no folder" in refused(run, "--out", tmp_path / "file" / "art")
+
+
 def test_a_full_disk_leaves_nothing(run: Path, tmp_path: Path) -> None:
     disk, kept = tmp_path / "disk", tmp_path / "kept"
     disk.mkdir()

@@ -177,8 +177,10 @@ def unity(folder: Path) -> dict[str, Cut]:
         with Image.open(image) as page:
             page_height = page.height
         table = {e["second"]: e["first"][213] for e in importer["internalIDToNameTable"]}
+        sprite_ids = importer["spriteSheet"]["nameFileIdTable"]
         for sprite in importer["spriteSheet"]["sprites"]:
             assert table[sprite["name"]] == sprite["internalID"]
+            assert sprite_ids[sprite["name"]] == sprite["internalID"]
             ids.add(sprite["internalID"])
             x, up, width, height = (sprite["rect"][k] for k in ("x", "y", "width", "height"))
             y = page_height - up - height

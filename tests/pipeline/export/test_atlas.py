@@ -12,7 +12,7 @@ from pipeline.export.naming import Label
 from pipeline.export.packing import MaxRects, pack
 from pipeline.export.records import Sprite
 
-SETTINGS = settings(max_examples=60, deadline=None)
+SETTINGS = settings(max_examples=40, deadline=None)
 SIDES = st.tuples(st.integers(1, 40), st.integers(1, 40))
 
 

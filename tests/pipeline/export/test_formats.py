@@ -14,7 +14,7 @@ from pipeline.export.conf import WHOLE_CELLS, ExportConfig, ExportFormat
 from pipeline.export.run import export
 from tests.pipeline.export.readers import READERS
 
-SETTINGS = settings(max_examples=30, deadline=None)
+SETTINGS = settings(max_examples=15, deadline=None)
 
 
 @st.composite
@@ -107,6 +107,16 @@ def test_several_pages_of_each_format(tmp_path: Path) -> None:
             atlas = export(Path(name) / "art", Path(name) / "out", cfg)
         assert len(atlas.boxes) == 3
         check(kind, sprites, cfg)
+
+
+@pytest.mark.parametrize("kind", list(ExportFormat), ids=lambda kind: kind.value)
+def test_names_that_look_like_numbers_stay_names(kind: ExportFormat, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (4, 8, 8, 4), dtype=np.uint8)
+    write_art(tmp_path / "art", list(pixels))
+    export(tmp_path / "art", tmp_path / "out", ExportConfig(format=kind, name_pattern="{index}"))
+    cuts = READERS[kind.value](tmp_path / "out")
+    for index in range(4):
+        assert np.array_equal(cuts[str(index)].restore((8, 8)), pixels[index])
 
 
 def test_the_same_pixels_share_a_place_only_when_asked(tmp_path: Path) -> None:
