@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.core.errors import InputError
-from pipeline.export.tileset import AROUND, TilesetConfig, export_tileset
+from pipeline.export.tileset import TilesetConfig, export_tileset
 from pipeline.export.wang import (
     MAX_ROUGHNESS,
     Boundary,
@@ -23,6 +23,13 @@ from pipeline.export.wang import (
 )
 from tests.pipeline.export.readers import tile_rect
 
+# Tiled's documentation: top, top right, right, bottom right, bottom, bottom left, left, top left.
+# Names are those of Godot's TileSet.CellNeighbor; then rows down and columns right of the middle.
+AROUND = [
+    ("top_side", -1, 0), ("top_right_corner", -1, 1), ("right_side", 0, 1),
+    ("bottom_right_corner", 1, 1), ("bottom_side", 1, 0), ("bottom_left_corner", 1, -1),
+    ("left_side", 0, -1), ("top_left_corner", -1, -1),
+]  # fmt: skip
 KINDS = pytest.mark.parametrize("kind", list(WangKind), ids=lambda kind: kind.value)
 A, B = (10, 20, 200, 255), (60, 180, 40, 255)
 
@@ -98,8 +105,14 @@ def test_dither_only_trades_pixels_along_the_line(size_px: int) -> None:
         around = [grown[1:-1, :-2], grown[1:-1, 2:], grown[:-2, 1:-1], grown[2:, 1:-1]]
         line = np.any([mask != other for other in around], axis=0)
         assert not (changed & ~line).any()
+        outlined = (outline != hard).any(axis=2)
         # An outline has the darkest colour there is, here A's; B keeps what is not on the line.
-        assert ((outline != hard).any(axis=2) <= (line & mask)).all()
+        assert not (outlined & ~(line & mask)).any()
+        # Within the tile, edges apart, nothing on the line is left out.
+        rows, columns = np.indices(mask.shape)
+        inner = np.s_[1:-1, 1:-1]
+        assert np.array_equal(changed[inner], (line & ((rows + columns) % 2 == 0))[inner])
+        assert np.array_equal(outlined[inner], (line & mask)[inner])
 
 
 @KINDS
