@@ -99,7 +99,7 @@ class Finisher:
         channels = images_BHWC.shape[3]
         if channels not in {3, 4}:
             raise ValueError(f"images have {channels} channels; 3 (RGB) or 4 (RGBA) are allowed")
-        pixels_BHWC = torch.from_numpy(np.ascontiguousarray(images_BHWC)).to(self.device)
+        pixels_BHWC = torch.from_numpy(np.array(images_BHWC)).to(self.device)
         if channels == 3:
             opaque = torch.full_like(pixels_BHWC[..., :1], 255)
             pixels_BHWC = torch.cat([pixels_BHWC, opaque], dim=-1)
@@ -129,7 +129,11 @@ class Finisher:
             for one in work:
                 one.record["grid"] = {"found": "native", "sure": True, "coherent": 1.0}
             return
-        grids = find_grids(torch.stack([one.pixels_HWC for one in work]), self.cfg.grid)
+        grids = find_grids(
+            torch.stack([one.pixels_HWC for one in work]),
+            self.cfg.grid,
+            native_size_px=self.native_size_px,
+        )
         for one, grid in zip(work, grids, strict=True):
             self._reduce(one, grid)
 

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 
 
-def _between(key: str, value: float, low: float, high: float) -> None:
+def _between(key: str, value: float | int, low: float | int, high: float | int) -> None:
     if not low <= value <= high:
         raise ValueError(f"{key}: {value} is not within {low}..{high}")
 
@@ -67,7 +67,7 @@ class GridConfig:
     """Fewest cells along the longer side; sets the largest cell that is looked for."""
     min_significance: float = 3.0
     """Decades: minus the logarithm of the chance that edges at random places line up so well."""
-    min_contrast: float = 0.35
+    min_contrast: float = 0.5
     """0..1: how much less the colour changes inside cells than across their borders."""
     colour: CellColour = CellColour.majority
     """How the pixels of a cell become one."""

@@ -16,7 +16,6 @@ Shape legend: B batch, H W height width, C channels; profiles: one number a bord
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,11 +23,8 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from pipeline.pixels.conf import GridConfig
+from pipeline.pixels.edges import Axis, Profile, edges, premultiplied, profiles, steps
 
-Profile = np.ndarray[Any, np.dtype[np.float64]]
-
-STEP_FLOOR = 8
-"""Bytes. Smaller steps are no edges: compression leaves them in flat parts and at its blocks."""
 NOISE_FACTOR = 2
 """Steps up to this many times the picture's median step are taken for noise inside cells."""
 OVERSAMPLE = 8
@@ -40,6 +36,14 @@ LOW_FIRST = 0.25
 coherent at twice its frequency, and the lowest of equals is the grid."""
 EQUAL = 0.85
 """Coherences from here up, of the best, count as equal."""
+BLOCK_PX = 8
+"""Blocks of JPEG; halves and quarters of them show as well, and more where chroma is halved."""
+BLOCK_EQUAL = 0.4
+"""Coherence of the blocks, of the best, from which a finer grid is taken to be theirs."""
+RIVAL = 0.6
+"""Score, of the best, from which the grid of the known native size is preferred."""
+AS_EXPECTED = 0.06
+"""How far its period may be from what picture and native size say: cells are cut off at borders."""
 HARMONIC = 0.03
 """How far the ratio of two frequencies may be from a whole number."""
 PROBE_LINES = 128
@@ -65,26 +69,11 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True)
-class _Axis:
-    """Edges along one axis: where, how strong, how many equal ones they stand for."""
-
-    place: Profile
-    weight: Profile
-    count: float
-
-    def transform(self, frequency: Profile) -> np.ndarray[Any, np.dtype[np.complex128]]:
-        """Return the normalised transform at a few frequencies (cycles a pixel)."""
-        waves = np.exp(-2j * np.pi * frequency[:, None] * self.place)
-        summed: np.ndarray[Any, np.dtype[np.complex128]] = (waves * self.weight).sum(axis=1)
-        return summed
-
-
-@dataclass(frozen=True, slots=True)
 class _Evidence:
     """What one picture has to say: edges along both axes, and lines to try a grid on."""
 
-    x: _Axis
-    y: _Axis
+    x: Axis
+    y: Axis
     columns: tuple[Tensor, int]
     rows: tuple[Tensor, int]
     length: int
@@ -99,76 +88,73 @@ class _Evidence:
         return total
 
 
-def find_grids(images_BHWC: UInt8[Tensor, "B H W C"], cfg: GridConfig) -> list[Grid | None]:
+def find_grids(
+    images_BHWC: UInt8[Tensor, "B H W C"], cfg: GridConfig, *, native_size_px: int | None = None
+) -> list[Grid | None]:
     """Find the grid of each picture; None where there is nothing to see (flat, or tiny).
 
     Deterministic; a picture's grid does not depend on the others of the batch.
+
+    Args:
+        images_BHWC: RGB or straight RGBA.
+        cfg: What to look for and how sure to be.
+        native_size_px: Native side where it is known. It decides between grids that fit about as
+            well (a brick wall looks much alike on 8 and on 7 cells a brick), and nothing else.
     """
     # Planes: a step over three channels is then three long rows of bytes.
     seen_BCHW = premultiplied(images_BHWC).permute(0, 3, 1, 2).contiguous()
-    columns, rows = (_profiles(seen_BCHW, dim=dim) for dim in (3, 2))
+    columns, rows = (profiles(seen_BCHW, dim=dim) for dim in (3, 2))
     return [
-        _find(seen, _edges(column), _edges(row), cfg)
+        _find(seen, edges(column), edges(row), cfg, native_size_px=native_size_px)
         for seen, column, row in zip(seen_BCHW, columns, rows, strict=True)
     ]
 
 
-def premultiplied(images_BHWC: UInt8[Tensor, "B H W C"]) -> UInt8[Tensor, "B H W C"]:
-    """Multiply colour by alpha, so that hidden colours make no edges."""
-    if images_BHWC.shape[-1] == 3 or bool((images_BHWC[..., 3] == 255).all()):
-        return images_BHWC
-    alpha_BHW1 = images_BHWC[..., 3:].to(torch.int32)
-    colour_BHWC = images_BHWC[..., :3].to(torch.int32) * alpha_BHW1 // 255
-    return torch.cat([colour_BHWC.to(torch.uint8), images_BHWC[..., 3:]], dim=-1)
-
-
-def steps(left: Tensor, right: Tensor) -> Tensor:
-    """Return the largest step of any channel, bytes; the channel is the last axis but two."""
-    away = torch.maximum(left, right) - torch.minimum(left, right)
-    largest = away.select(-3, 0)
-    for channel in range(1, away.shape[-3]):
-        largest = torch.maximum(largest, away.select(-3, channel))
-    return largest
-
-
-def _profiles(images_BCHW: UInt8[Tensor, "B C H W"], *, dim: int) -> Profile:
-    size = images_BCHW.shape[dim]
-    step = steps(images_BCHW.narrow(dim, 1, size - 1), images_BCHW.narrow(dim, 0, size - 1))
-    edge = step.clamp(min=STEP_FLOOR) - STEP_FLOOR
-    summed: Profile = edge.sum(dim=4 - dim, dtype=torch.int32).cpu().numpy().astype(np.float64)
-    return summed
-
-
-def _edges(profile: Profile) -> _Axis:
-    """Take away what noise puts everywhere; even out strong and weak edges."""
-    weight = np.sqrt(np.maximum(profile - np.median(profile), 0.0)) if len(profile) else profile
-    total, squares = weight.sum(), (weight * weight).sum()
-    if total == 0:
-        return _Axis(np.zeros(0), np.zeros(0), 0.0)
-    return _Axis(np.arange(1.0, len(profile) + 1.0), weight / total, float(total * total / squares))
-
-
-def _find(image_CHW: Tensor, x: _Axis, y: _Axis, cfg: GridConfig) -> Grid | None:
+def _find(
+    image_CHW: Tensor, x: Axis, y: Axis, cfg: GridConfig, *, native_size_px: int | None
+) -> Grid | None:
     length = max(image_CHW.shape[1:])
     if x.count + y.count == 0 or length / cfg.min_cells <= cfg.period_min_px:
         return None
     seen = _Evidence(x, y, _probe(image_CHW.transpose(1, 2)), _probe(image_CHW), length)
     tried = []
     for frequency in sorted(_candidates(seen, cfg)):
-        grid, coherence = _measure(seen, frequency, cfg)
+        grid, coherence = _measure(seen, frequency, cfg, num_tried=length / 2)
         tried.append((coherence, grid))
     if not tried:
         return None
-    best_coherence, best = max(tried, key=lambda pair: pair[0] * max(pair[1].contrast, 0.0))
+    expected = length / native_size_px if native_size_px else None
+    best = _choose(tried, expected_px=expected)
+    near = 1 / best.period_px + REFINE / _points(length)
+    frequency = float(near[int(seen.power(near).argmax())])
+    # A grid that was expected is one of few that were tried for.
+    num_tried = length / 2
+    if native_size_px and _is_expected(best, expected):
+        num_tried = max(1.0, 2 * AS_EXPECTED * native_size_px)
+    return _measure(seen, frequency, cfg, num_tried=num_tried)[0]
+
+
+def _choose(tried: list[tuple[float, Grid]], *, expected_px: float | None) -> Grid:
+    """Return the grid that explains most; ``tried`` are coherence and grid, large cells first."""
+    scores = [coherence * max(grid.contrast, 0.0) for coherence, grid in tried]
+    top = max(scores)
+    for score, (_, grid) in zip(scores, tried, strict=True):
+        if _is_expected(grid, expected_px) and score >= RIVAL * top:
+            return grid
+    best_coherence, best = tried[scores.index(top)]
     for coherence, grid in tried:
         times = grid.period_px / best.period_px
         # By coherence alone: block borders of a compressed photograph are edges of a fine comb too,
         # and only the coarse one they are as well shows that blocks are not of one colour.
-        if coherence >= EQUAL * best_coherence and abs(times - round(times)) <= HARMONIC:
-            best = grid
-            break
-    near = 1 / best.period_px + REFINE / _points(length)
-    return _measure(seen, float(near[int(seen.power(near).argmax())]), cfg)[0]
+        is_block = abs(grid.period_px - BLOCK_PX) <= HARMONIC
+        enough = (BLOCK_EQUAL if is_block else EQUAL) * best_coherence
+        if coherence >= enough and abs(times - round(times)) <= HARMONIC:
+            return grid
+    return best
+
+
+def _is_expected(grid: Grid, expected_px: float | None) -> bool:
+    return expected_px is not None and abs(grid.period_px / expected_px - 1) <= AS_EXPECTED
 
 
 def _points(length: int) -> int:
@@ -214,7 +200,9 @@ def _vertex(power: Profile) -> float:
     return 0.5 * (before - after) / bend
 
 
-def _measure(seen: _Evidence, frequency: float, cfg: GridConfig) -> tuple[Grid, float]:
+def _measure(
+    seen: _Evidence, frequency: float, cfg: GridConfig, *, num_tried: float
+) -> tuple[Grid, float]:
     """Return the grid of one frequency, offsets from the transform's phase, and its coherence."""
     period = 1 / frequency
     at = np.array([frequency])
@@ -223,7 +211,7 @@ def _measure(seen: _Evidence, frequency: float, cfg: GridConfig) -> tuple[Grid, 
         angle = float(np.angle(axis.transform(at)[0])) if axis.count else 0.0
         offsets.append((-angle / (2 * math.pi) * period) % period)
     power = float(seen.power(at)[0])
-    chance = power - math.log(seen.length / 2) - math.log1p(power)
+    chance = power - math.log(num_tried) - math.log1p(power)
     significance = max(0.0, chance / math.log(10))
     on, off = (
         sum(
