@@ -71,7 +71,7 @@ class GridConfig:
     """0..1: how much less the colour changes inside cells than across their borders."""
     colour: CellColour = CellColour.majority
     """How the pixels of a cell become one."""
-    interior: float = 0.6
+    interior: float = 0.5
     """Share of a cell's side that votes, in its middle; the rest may be blurred."""
     coherent_step: float = 0.12
     """OKLab. A pixel within this of its cell's colour counts as coherent."""
