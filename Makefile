@@ -12,7 +12,7 @@ RUN_ID ?= make-train
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 1000
 
-.PHONY: help setup train test lint test-slurm clean
+.PHONY: help setup train test lint test-slurm bench-rivals clean
 
 help:  ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -55,6 +55,15 @@ test-slurm: setup  ## tests against a real Slurm on this machine (root; installs
 	@# A cluster that was up before stays up.
 	if ! deploy/slurm-local/slurm-local status > /dev/null 2>&1; then trap "deploy/slurm-local/slurm-local down" EXIT; deploy/slurm-local/slurm-local up; fi; \
 	eval "$$(deploy/slurm-local/slurm-local env)"; $(PY) -m pytest -m slurm tests/slurm
+
+bench-rivals: build/rivals/.ready  ## the packages bench.finish compares with, in build/rivals
+
+build/rivals/.ready: bench/rivals/requirements.txt
+	@command -v $(PYTHON) > /dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or set PYTHON="; exit 1; }
+	rm -rf build/rivals
+	$(PYTHON) -m venv build/rivals
+	build/rivals/bin/python -m pip install --quiet -r bench/rivals/requirements.txt
+	touch $@
 
 clean:  ## remove what `make train` and the checks made; your data and runs stay
 	rm -rf data/tiles32 $(RUNS)/train/tiles32/$(RUN_ID) $(RUNS)/generate/tiles32/$(RUN_ID)-base $(RUNS)/generate/tiles32/$(RUN_ID)-lora $(RUNS)/base_beside_lora.png
