@@ -20,7 +20,7 @@ from pipeline.core.rundir import RunDir
 from pipeline.core.timing import Stopwatch
 from pipeline.core.world import World
 from pipeline.generate.conf import GateConfig, GenerateConfig
-from pipeline.generate.finish import finisher_of
+from pipeline.generate.finish import describe_finish, finisher_of
 from pipeline.generate.loop import make_all
 from pipeline.generate.recipe import Recipe
 from pipeline.generate.verify import check_run
@@ -50,7 +50,14 @@ def measure(num_images: int, folder: Path) -> dict[str, float | int]:
     )
     run_dir = RunDir(folder)
     work = build_work(cfg)
-    recipe = Recipe(cfg, work=work, model_sha256="0" * 64, loras=[[]], post={}, run_dir=run_dir)
+    recipe = Recipe(
+        cfg,
+        work=work,
+        model_sha256="0" * 64,
+        loras=[[]],
+        post=describe_finish(cfg),
+        run_dir=run_dir,
+    )
 
     def make() -> None:
         outcome = make_all(

@@ -24,7 +24,7 @@ from pipeline.core.timing import Stopwatch
 from pipeline.core.world import World
 from pipeline.generate.conf import GenerateConfig, SamplerConfig
 from pipeline.generate.draw import Drawer
-from pipeline.generate.finish import finisher_of
+from pipeline.generate.finish import describe_finish, finisher_of
 from pipeline.generate.loop import make_all
 from pipeline.generate.recipe import Recipe
 from pipeline.generate.work import build_work
@@ -61,7 +61,12 @@ def ours(cfg: GenerateConfig, drawer: Drawer, folder: Path) -> None:
     """Make the whole run."""
     work, run_dir = build_work(cfg), RunDir(folder)
     recipe = Recipe(
-        cfg, work=work, model_sha256=drawer.model.digest, loras=[[]], post={}, run_dir=run_dir
+        cfg,
+        work=work,
+        model_sha256=drawer.model.digest,
+        loras=[[]],
+        post=describe_finish(cfg),
+        run_dir=run_dir,
     )
     outcome = make_all(
         cfg,

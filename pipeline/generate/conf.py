@@ -5,6 +5,7 @@ from enum import Enum
 from pathlib import Path
 
 from pipeline.models.conf import SIDE_STEP_PX, LoraUse, ModelConfig
+from pipeline.pixels.conf import FinishConfig
 
 
 class SamplerName(Enum):
@@ -84,6 +85,8 @@ class GateConfig:
     """Least share of visible pixels, 0 to 1."""
     max_coverage: float = 1.0
     """Most, 0 to 1: below 1 an image must have something transparent."""
+    require_pass: bool = False
+    """Whether an image must pass the verdict of finishing."""
     near_duplicate_bits: int = -1
     """An image that differs from an earlier one of the run in this many bits of its 256-bit
     difference hash or fewer is a near-duplicate; -1 is off, 0 to 31."""
@@ -104,7 +107,8 @@ class GateConfig:
     @property
     def are_on(self) -> bool:
         """Whether anything may be turned away."""
-        return self.min_coverage > 0 or self.max_coverage < 1 or self.near_duplicate_bits >= 0
+        bounded = self.min_coverage > 0 or self.max_coverage < 1
+        return bounded or self.require_pass or self.near_duplicate_bits >= 0
 
 
 @dataclass(kw_only=True, slots=True)
@@ -133,6 +137,10 @@ class GenerateConfig:
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     compute: ComputeConfig = field(default_factory=ComputeConfig)
     gates: GateConfig = field(default_factory=GateConfig)
+    finish: FinishConfig = field(default_factory=FinishConfig)
+    native_size_px: int | None = None
+    """Pixels. Side of a finished sprite where ``finish.grid`` reduces the picture; none takes what
+    is found. Without a grid it is the side drawn over ``pixel_scale``."""
     loras: list[LoraUse] = field(default_factory=list)
     """Adapters to apply, added up."""
     variants: list[LoraVariant] = field(default_factory=list)
@@ -174,6 +182,11 @@ class GenerateConfig:
         for size_px in self.sizes_px:
             if size_px < step or size_px % step:
                 raise ValueError(f"sizes_px: {size_px} is not a multiple of {step}")
+        if self.native_size_px is not None and not self.finish.grid.enabled:
+            raise ValueError("native_size_px: only with finish.grid.enabled=true")
+        self._check_variants()
+
+    def _check_variants(self) -> None:
         if self.variants and self.loras:
             raise ValueError("variants: given beside loras; put the loras into a variant")
         names = [variant.name for variant in self.variants]

@@ -30,6 +30,8 @@ class Looks:
     """256-bit difference hash."""
     coverage: float
     """Share of visible pixels, 0 to 1."""
+    passes: bool = True
+    """What finishing's verdict says."""
 
 
 def looks_of(pixels_HWC: UInt8[np.ndarray, "H W C"]) -> Looks:
@@ -95,7 +97,8 @@ class NearIndex:
 
 def is_good(looks: Looks, cfg: GateConfig) -> bool:
     """Whether an image passes by itself."""
-    return cfg.min_coverage <= looks.coverage <= cfg.max_coverage
+    is_right = looks.passes or not cfg.require_pass
+    return is_right and cfg.min_coverage <= looks.coverage <= cfg.max_coverage
 
 
 def due(

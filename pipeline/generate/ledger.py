@@ -56,7 +56,9 @@ class Ledger:
         try:
             record = json.loads(line)
             index, attempt = int(record["index"]), int(record["attempt"])
-            looks = Looks(int(record["hash"], 16), float(record["coverage"]))
+            looks = Looks(
+                int(record["hash"], 16), float(record["coverage"]), bool(record["passes"])
+            )
             entry = Entry(int(record["num_bytes"]), str(record["sha256"]), looks)
         except (ValueError, KeyError, TypeError):
             raise InputError(f"{path}: not a record of this format: {line[:60]!r}") from None

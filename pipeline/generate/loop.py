@@ -23,7 +23,7 @@ from pipeline.core.world import World
 from pipeline.generate.claims import Claims, dealt
 from pipeline.generate.conf import GenerateConfig
 from pipeline.generate.draw import Drawer
-from pipeline.generate.finish import finisher_of
+from pipeline.generate.finish import describe_finish, finisher_of
 from pipeline.generate.gates import due
 from pipeline.generate.ledger import Ledger
 from pipeline.generate.recipe import Recipe
@@ -73,7 +73,7 @@ def generate(
         work=work,
         model_sha256=drawer.model.digest,
         loras=drawer.adapters.records,
-        post={},
+        post=describe_finish(cfg),
         run_dir=run_dir,
     )
     return make_all(

@@ -56,7 +56,7 @@ class Recipe:
             },
             "precision": cfg.precision.value,
             "pixel_scale": cfg.pixel_scale,
-            **({"post": post} if post else {}),
+            "post": post,
         }
 
     def describe(self, item: Item) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from pipeline.core.files import fsync_dir, sha256_bytes, write_atomic
@@ -137,13 +136,13 @@ class ImageStore:
             "width_px": width,
             "height_px": height,
             "pixels_sha256": pixels_digest(image),
-            **({"finish": said} if said else {}),
+            "finish": said,
         }
         told = self._describe(item) | own
         data = encode(image, told)
         name = image_name(item.index)
         write_atomic(self.run_dir.images / name, data)
-        looks = looks_of(np.ascontiguousarray(image))
+        looks = looks_of(image)
         kept = ("prompt", "negative", "seed", "seed_number", "noise_index", "variant", "size_px")
         return (
             {key: told[key] for key in kept}
@@ -154,5 +153,6 @@ class ImageStore:
                 "num_bytes": len(data),
                 "hash": f"{looks.hash:064x}",
                 "coverage": round(looks.coverage, 4),
+                "passes": said["verdict"]["passes"],
             }
         )

@@ -4,7 +4,7 @@ Nothing is held but the prompts: an item is worked out from its index, so a mill
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 
@@ -85,6 +85,9 @@ class WorkList:
             variant=variant,
             size_px=self.sizes_px[size],
         )
+
+    def __iter__(self) -> Iterator[Item]:
+        return (self[index] for index in range(len(self)))
 
     def cut(self, indices: Iterable[int], *, batch_size: int, attempt: int = 0) -> list[Batch]:
         """Cut sorted indices into batches of one variant and size each.

@@ -174,7 +174,7 @@ class Finisher:
         if self.cfg.palette.name is PaletteName.none:
             return
         palette = self.palette
-        if self.cfg.palette.lock:
+        if palette is None and self.cfg.palette.lock:
             palette = image_palette([_array(one.pixels_HWC) for one in work], self.cfg.palette)
         if palette is not None:
             self._in_groups(work, lambda batch, records: self._dither(batch, records, palette))
@@ -189,7 +189,7 @@ class Finisher:
     def _dither(self, batch: Tensor, records: Sequence[dict[str, Any]], palette: Palette) -> Tensor:
         before, batch = batch, dither(batch, palette, self.cfg.dither)
         for record, changed in zip(records, _changed(before, batch), strict=True):
-            record["palette"] = palette.told() | {
+            record["palette"] = palette.told(colours=self.cfg.palette.lock) | {
                 "num_colours": len(palette.colours_K3),
                 "dither": self.cfg.dither.name.value,
                 "changed_px": changed,

@@ -12,7 +12,7 @@ FORMAT = "dgx-pixels-finish/1"
 
 
 def options(cfg: Any) -> dict[str, Any]:
-    """Return a config as JSON: all fields, names of choices, paths as they were given."""
+    """Return a config as JSON: all fields, names of choices, names of files."""
     told: dict[str, Any] = {}
     for field in fields(cfg):
         value = getattr(cfg, field.name)
@@ -20,7 +20,8 @@ def options(cfg: Any) -> dict[str, Any]:
             case Enum():
                 told[field.name] = value.value
             case Path():
-                told[field.name] = str(value)
+                # Its name: what it held is in the recipe, and where it lay is nobody's concern.
+                told[field.name] = value.name
             case _:
                 told[field.name] = options(value) if is_dataclass(value) else value
     return told

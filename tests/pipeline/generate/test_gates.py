@@ -125,7 +125,7 @@ def test_old_claims_are_taken_over_and_fresh_ones_are_not(tmp_path: Path) -> Non
 
 def record(index: int, attempt: int = 0, num_bytes: int = 3) -> bytes:
     return (
-        f'{{"index": {index}, "attempt": {attempt}, "hash": "0f", "coverage": 0.5, '
+        f'{{"index": {index}, "attempt": {attempt}, "hash": "0f", "coverage": 0.5, "passes": true, '
         f'"num_bytes": {num_bytes}, "sha256": "s"}}\n'
     ).encode()
 

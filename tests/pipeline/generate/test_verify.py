@@ -15,6 +15,7 @@ from pipeline.generate.png import encode, provenance_of
 from pipeline.generate.reproduce import Reproducer
 from pipeline.generate.verify import check_image, check_run, images_of
 from pipeline.models.conf import FamilyName, ModelConfig
+from pipeline.pixels.conf import FinishConfig, PaletteConfig, PaletteName
 
 BLANK = ModelConfig(family=FamilyName.pixelnano)
 
@@ -101,6 +102,25 @@ def test_every_image_can_be_made_again_from_itself(run: Path) -> None:
             assert image.info["parameters"].startswith(provenance_of(image)["prompt"])
             assert "Negative prompt: blurry" in image.info["parameters"]
     assert attempts == {0, 1}
+
+
+def test_a_palette_locked_over_a_batch_is_told_by_each_image(tmp_path: Path) -> None:
+    palette = PaletteConfig(name=PaletteName.kmeans, num_colours=5, lock=True)
+    cfg = GenerateConfig(
+        model=BLANK, prompts=["orc", "elf"], num_seeds=2, batch_size=4,
+        sampler=SamplerConfig(num_steps=1), finish=FinishConfig(palette=palette),
+    )  # fmt: skip
+    generate(
+        cfg, world=World(), run_dir=RunDir(tmp_path), tracker=NullTracker(),
+        should_stop=lambda: False,
+    )  # fmt: skip
+    colours = set()
+    for path in images_of(tmp_path):
+        data = path.read_bytes()
+        assert Reproducer(models=[BLANK], loras=[], device="cpu").again(data, path=path) == data
+        with Image.open(path) as image:
+            colours |= {c for _, c in image.getcolors() if c[3]}  # type: ignore[index, union-attr]
+    assert 1 < len(colours) <= 5
 
 
 def test_what_it_was_made_with_must_be_there(run: Path) -> None:
