@@ -50,11 +50,11 @@ MOST_PX = 3 * NATIVE_PX // 2
 GROUNDS = ((200, 60, 200), (60, 160, 70), (235, 235, 235), (40, 44, 60))
 
 
-def load_sprites(path: Path, count: int) -> list[Bytes]:
-    """Return sprites, RGB 32x32 on a ground, drawn from the training split by seed 0."""
+def load_sprites(path: Path, count: int, *, seed: int) -> list[Bytes]:
+    """Return sprites, RGB 32x32 on a ground, drawn from the training split by the seed."""
     split = Dataset.open(path).split("train")
     sprites = []
-    for number, index in enumerate(derive_permutation(0, "finish", 0, size=len(split))[:count]):
+    for number, index in enumerate(derive_permutation(seed, "finish", 0, size=len(split))[:count]):
         with Image.open(BytesIO(bytes(split.png_bytes(int(index))))) as image:
             rgba = np.asarray(image.convert("RGBA"))
         ground = np.array(GROUNDS[number % len(GROUNDS)], dtype=np.uint8)
@@ -215,6 +215,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.finish", description=__doc__)
     parser.add_argument("dataset", type=Path, help="32-px sprites, as jobs.prepare makes them")
     parser.add_argument("--count", type=int, default=40, help="sprites")
+    parser.add_argument("--seed", type=int, default=0, help="which sprites")
     parser.add_argument("--scale", type=float, default=7.3, help="enlargement")
     parser.add_argument("--rivals", type=Path, help="Python that has bench/rivals/requirements.txt")
     parser.add_argument("--show", type=Path, help="folder for sheets of results")
@@ -222,7 +223,7 @@ def main() -> int:
     if given.rivals is not None and not given.rivals.is_file():
         raise InputError(f"{given.rivals}: no such Python; make bench-rivals makes one")
     torch.set_num_threads(1)
-    sprites = load_sprites(given.dataset, given.count)
+    sprites = load_sprites(given.dataset, given.count, seed=given.seed)
     rows = measure(sprites, scale=given.scale, python=given.rivals, show=given.show)
     print(
         f"{'condition':<10}{'tool':<18}{'exact':>7}{'pixels':>8}{'same':>7}{'kept':>6}{'img/s':>9}"
@@ -236,7 +237,13 @@ def main() -> int:
     about = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
     print(
         json.dumps(
-            {"bench": "finish", "num_images": len(sprites), "scale": given.scale, "num_threads": 1}
+            {
+                "bench": "finish",
+                "num_images": len(sprites),
+                "seed": given.seed,
+                "scale": given.scale,
+                "num_threads": 1,
+            }
             | about
             | {"rows": rows}
         )

@@ -108,7 +108,7 @@ class _Axis:
 
     def places(self, first: int, count: int, interior: float) -> Int64[Tensor, "K S"]:
         """Return the pixels of each cell that vote."""
-        num = max(1, min(MAX_PLACES, math.floor(self.period * interior)))
+        num = max(1, min(MAX_PLACES, math.ceil(self.period * interior)))
         reach = 0.5 * self.period * interior * (num - 1) / num
         middle = self.offset + (np.arange(first, first + count) + 0.5) * self.period
         shift = np.linspace(-reach, reach, num) if num > 1 else np.zeros(1)

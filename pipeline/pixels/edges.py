@@ -16,6 +16,9 @@ Profile = np.ndarray[Any, np.dtype[np.float64]]
 STEP_FLOOR = 8
 """Bytes. Smaller steps are no edges: compression leaves them in flat parts and at its blocks."""
 
+LOWER_SIGMA = 0.16
+"""Share of a normal distribution that lies one standard deviation below its median and farther."""
+
 
 @dataclass(frozen=True, slots=True)
 class Axis:
@@ -63,8 +66,11 @@ def profiles(images_BCHW: UInt8[Tensor, "B C H W"], *, dim: int) -> Profile:
 
 
 def edges(profile: Profile) -> Axis:
-    """Take away what noise puts everywhere; even out strong and weak edges."""
-    weight = np.sqrt(np.maximum(profile - np.median(profile), 0.0)) if len(profile) else profile
+    """Take away what noise puts everywhere, and its spread; even out strong and weak edges."""
+    if len(profile) == 0:
+        return Axis(np.zeros(0), np.zeros(0), 0.0)
+    floor, low = float(np.median(profile)), float(np.quantile(profile, LOWER_SIGMA))
+    weight = np.sqrt(np.maximum(profile - floor - (floor - low), 0.0))
     total, squares = weight.sum(), (weight * weight).sum()
     if total == 0:
         return Axis(np.zeros(0), np.zeros(0), 0.0)
