@@ -1,4 +1,8 @@
-"""Two runs' images side by side: ``python -m jobs.sheet BASE_RUN LORA_RUN --out sheet.png``."""
+"""A run's images at a glance, or two runs' side by side.
+
+``python -m jobs.sheet RUN --repeat 4 --out tiled.png``: each image four by four, to see its seams.
+``python -m jobs.sheet BASE_RUN LORA_RUN --out sheet.png``: the same index of both, in pairs.
+"""
 
 import argparse
 import sys
@@ -10,23 +14,44 @@ from PIL import Image
 from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.files import write_atomic
 from pipeline.core.rundir import RunDir
-from pipeline.core.sheet import side_by_side
+from pipeline.core.sheet import contact_sheet, repeat, side_by_side
 
 
 @one_line_errors
 def main() -> int:
-    """Write the sheet: each pair is the same index (prompt and seed) of both runs."""
-    parser = argparse.ArgumentParser(prog="python -m jobs.sheet", description=__doc__)
-    parser.add_argument("left", type=Path, help="run folder of jobs.generate, shown left")
-    parser.add_argument("right", type=Path, help="run folder of jobs.generate, shown right")
+    """Write the sheet."""
+    parser = argparse.ArgumentParser(
+        prog="python -m jobs.sheet",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("left", type=Path, help="run folder of jobs.generate")
+    parser.add_argument("right", type=Path, nargs="?", help="another, shown right of the first")
     parser.add_argument("--out", type=Path, required=True, help="PNG to write")
-    parser.add_argument("--pairs", type=int, default=4, help="pairs in a row")
+    parser.add_argument("--pairs", type=int, default=4, help="pairs, or images, in a row")
+    parser.add_argument("--repeat", type=int, default=1, help="times an image is repeated each way")
+    parser.add_argument("--first", type=int, help="only so many images")
+    parser.add_argument("--enlarge", type=int, default=4, help="integer, nearest neighbour")
     arguments = parser.parse_args()
-    left, right = (_images(RunDir(path)) for path in (arguments.left, arguments.right))
-    if left.keys() != right.keys():
-        raise InputError(f"{arguments.right}: not the same images as {arguments.left}")
-    names = sorted(left)
-    sheet = side_by_side([left[n] for n in names], [right[n] for n in names], pairs=arguments.pairs)
+    for name in ("pairs", "repeat", "first", "enlarge"):
+        if (getattr(arguments, name) or 1) < 1:
+            raise InputError(f"--{name}: {getattr(arguments, name)} is below 1")
+    left = _images(RunDir(arguments.left))
+    names = sorted(left)[: arguments.first]
+    times, enlarge = arguments.repeat, arguments.enlarge
+    if arguments.right is None:
+        shown = [repeat(left[name], times) for name in names]
+        sheet = contact_sheet(shown, columns=arguments.pairs, enlarge=enlarge)
+    else:
+        right = _images(RunDir(arguments.right))
+        if left.keys() != right.keys():
+            raise InputError(f"{arguments.right}: not the same images as {arguments.left}")
+        sheet = side_by_side(
+            [repeat(left[name], times) for name in names],
+            [repeat(right[name], times) for name in names],
+            pairs=arguments.pairs,
+            enlarge=enlarge,
+        )
     buffer = BytesIO()
     sheet.save(buffer, format="PNG")
     write_atomic(arguments.out, buffer.getvalue())

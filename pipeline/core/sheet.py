@@ -35,6 +35,15 @@ def contact_sheet(images: Sequence[Image.Image], *, columns: int, enlarge: int =
     return sheet.convert("RGB")
 
 
+def repeat(image: Image.Image, times: int) -> Image.Image:
+    """Lay an image out ``times`` by ``times``, edge to edge: how a tile looks in a map."""
+    out = Image.new(image.mode, (image.width * times, image.height * times))
+    for row in range(times):
+        for column in range(times):
+            out.paste(image, (column * image.width, row * image.height))
+    return out
+
+
 def side_by_side(
     left: Sequence[Image.Image], right: Sequence[Image.Image], *, pairs: int = 4, enlarge: int = 4
 ) -> Image.Image:

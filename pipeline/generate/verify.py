@@ -44,7 +44,8 @@ def check_run(run_dir: RunDir) -> Iterator[Fault]:
         yield from _check_recorded(path, record)
     if run_dir.images.is_dir():
         for path in sorted(run_dir.images.iterdir()):
-            if path.name not in seen:
+            # Hidden ones are files that a kill found half-written: nobody takes them for images.
+            if path.name not in seen and not path.name.startswith("."):
                 yield Fault(path, "is foreign: no record names it")
 
 

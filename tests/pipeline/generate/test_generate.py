@@ -174,7 +174,7 @@ def test_the_main_rank_ends_when_every_ranks_images_are_there(
     assert not stopped.finished
     assert stopped.figures["num_images"] == 5
     assert not (tmp_path / "contact_sheet.png").exists()
-    monkeypatch.setattr("pipeline.generate.loop.STALL_S", 0.5)
+    monkeypatch.setattr("pipeline.generate.turn.STALL_S", 0.5)
     with pytest.raises(InputError, match="4 of 9 are missing"):
         run(tmp_path, config(), world=World(rank=0, **two))
     assert run(tmp_path, config(), world=World(rank=1, **two)).finished

@@ -185,7 +185,7 @@ def test_wrapped_pictures_do_not_know_where_their_edge_is(tmp_path: Path) -> Non
 def test_jobs_of_an_array_share_the_work_and_take_over_what_a_dead_one_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.generate.loop.POLL_S", 0.01)
+    monkeypatch.setattr("pipeline.generate.turn.POLL_S", 0.01)
     cfg = config(num_seeds=9)
     run(tmp_path / "one" / "run", cfg)
     run_path = tmp_path / "three" / "run"
