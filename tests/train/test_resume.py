@@ -1,10 +1,8 @@
 """Straight equals stopped or killed and resumed, bit for bit, on one rank and on three (gloo)."""
 
 import json
-import multiprocessing
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +21,7 @@ from pipeline.data.conf import Background, DataConfig
 from pipeline.generate.conf import Precision, SamplerConfig
 from pipeline.models.conf import FamilyName, LoraConfig, ModelConfig, Targets
 from repro.compare import compare_runs, trace
+from tests.fakes.ranks import finish, start, train_here
 from train.conf import Adapter, LossConfig, OptimConfig, Prediction, TrainConfig
 from train.run import run_training, sample_prompts
 
@@ -35,81 +34,25 @@ def fresh_accelerate() -> Iterator[None]:
 
 
 Interrupt = Callable[[Path, Path, int], None]
-CONTEXT = multiprocessing.get_context("spawn")
 
 
-def config(data: str, **changes: Any) -> TrainConfig:
+def config(data: Path, **changes: Any) -> TrainConfig:
     told: dict[str, Any] = {
         "num_images": 96, "batch_size": 12, "log_every": 24, "save_every": 24, "sample_every": 96,
         "validate_every": 48, "validation_images": 4, "num_samples": 2, "ema_half_life_images": 32,
         "lora": LoraConfig(rank=2, dropout=0.1, text_encoder=True), "dropout": 0.1,
         "optim": OptimConfig(lr=1e-3, warmup_images=16), "sampler": SamplerConfig(num_steps=2),
     }  # fmt: skip
-    told |= {"model": ModelConfig(family=FamilyName.pixelnano), "data": DataConfig(path=Path(data))}
+    told |= {"model": ModelConfig(family=FamilyName.pixelnano), "data": DataConfig(path=data)}
     return TrainConfig(**(told | changes))
 
 
-def rank_main(run: str, data: str, rank: int, world_size: int, port: int, stop_after: int, changes: dict[str, Any]) -> None:  # fmt: skip  # noqa: E501
-    if world_size > 1:
-        os.environ.update(
-            RANK=str(rank), WORLD_SIZE=str(world_size), LOCAL_RANK=str(rank),
-            MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port),
-        )  # fmt: skip
-    torch.set_num_threads(1)
-    from jobs.runtime.trackers import JsonlTracker
-
-    run_dir = RunDir(Path(run))
-    run_dir.path.mkdir(parents=True, exist_ok=True)
-    run_dir.config.touch()
-    calls = 0
-
-    def should_stop() -> bool:
-        nonlocal calls
-        calls += 1
-        return calls == stop_after
-
-    outcome = run_training(
-        config(data, **changes),
-        world=World(rank=rank, world_size=world_size, local_rank=rank, local_world_size=world_size),
-        run_dir=run_dir,
-        tracker=JsonlTracker(run_dir.metrics) if rank == 0 else NullTracker(),
-        should_stop=should_stop,
-    )
-    assert outcome.finished == (stop_after == 0)
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-
-
-def start(
-    run: Path, data: Path, world_size: int, *, stop_after: int = 0, **changes: Any
-) -> list[Any]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ranks = [
-        CONTEXT.Process(
-            target=rank_main,
-            args=(str(run), str(data), rank, world_size, port, stop_after, changes),
-        )
-        for rank in range(world_size)
-    ]
-    for process in ranks:
-        process.start()
-    return ranks
-
-
-def finish(ranks: list[Any]) -> list[int | None]:
-    for process in ranks:
-        process.join(120)
-    return [process.exitcode for process in ranks]
-
-
 def by_stop(run: Path, data: Path, world_size: int) -> None:
-    assert finish(start(run, data, world_size, stop_after=3)) == [0] * world_size
+    assert finish(start(config(data), run, world_size, stop_after=3)) == [0] * world_size
 
 
 def by_kill(run: Path, data: Path, world_size: int) -> None:
-    ranks = start(run, data, world_size)
+    ranks = start(config(data), run, world_size)
     end = time.monotonic() + 90
     while not list((run / "checkpoints").glob("0*")):
         assert time.monotonic() < end
@@ -124,11 +67,12 @@ def by_kill(run: Path, data: Path, world_size: int) -> None:
 def test_interrupted_equals_straight(
     smoke_data: Path, tmp_path: Path, world_size: int, interrupts: list[Interrupt]
 ) -> None:
-    assert finish(start(tmp_path / "straight", smoke_data, world_size)) == [0] * world_size
+    cfg = config(smoke_data)
+    assert finish(start(cfg, tmp_path / "straight", world_size)) == [0] * world_size
     for interrupt in interrupts:
         run = tmp_path / interrupt.__name__
         interrupt(run, smoke_data, world_size)
-        assert finish(start(run, smoke_data, world_size)) == [0] * world_size
+        assert finish(start(cfg, run, world_size)) == [0] * world_size
         verdicts = compare_runs(RunDir(tmp_path / "straight"), RunDir(run))
         assert {v.what for v in verdicts} == {"checkpoint", "lora", "loss trace"}
         assert [v for v in verdicts if not v.equal] == [], interrupt.__name__
@@ -138,9 +82,9 @@ def test_interrupted_equals_straight(
 def test_losses_hardly_depend_on_ranks_or_accumulation(smoke_data: Path, tmp_path: Path) -> None:
     def losses(name: str, world_size: int, **changes: Any) -> list[float]:
         # Dropout draws a batch at a time, so it is left out here.
-        lora = LoraConfig(rank=2)
+        cfg = config(smoke_data, lora=LoraConfig(rank=2), dropout=0.0, **changes)
         run = tmp_path / name
-        assert set(finish(start(run, smoke_data, world_size, lora=lora, **changes))) == {0}
+        assert set(finish(start(cfg, run, world_size))) == {0}
         return [float(str(r["train/loss"])) for r in trace(RunDir(run)) if "train/loss" in r]
 
     one = losses("one", 1)
@@ -150,10 +94,7 @@ def test_losses_hardly_depend_on_ranks_or_accumulation(smoke_data: Path, tmp_pat
 
 
 def run_here(data: Path, run: Path, **changes: Any) -> Any:
-    return run_training(
-        config(str(data), **changes), world=World(), run_dir=RunDir(run), tracker=NullTracker(),
-        should_stop=lambda: False,
-    )  # fmt: skip
+    return train_here(config(data, **changes), run)
 
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -170,23 +111,13 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_goes_on_exactly(smoke_data: Path, tmp_path: Path, recipe: str) -> None:
-    from jobs.runtime.trackers import JsonlTracker
+    cfg = config(
+        smoke_data, num_images=24, log_every=12, validate_every=0, sample_every=0, **RECIPES[recipe]
+    )
 
     def run(name: str, stop_after: int) -> RunDir:
-        run_dir = RunDir(tmp_path / name)
-        run_dir.path.mkdir(exist_ok=True)
-        run_dir.config.touch()
-        calls = iter(range(1, 99))
-        outcome = run_training(
-            config(
-                str(smoke_data), num_images=24, log_every=12, validate_every=0, sample_every=0,
-                **RECIPES[recipe],
-            ),
-            world=World(), run_dir=run_dir, tracker=JsonlTracker(run_dir.metrics),
-            should_stop=lambda: next(calls) == stop_after,
-        )  # fmt: skip
-        assert outcome.finished == (stop_after == 0)
-        return run_dir
+        train_here(cfg, tmp_path / name, stop_after=stop_after)
+        return RunDir(tmp_path / name)
 
     straight = run("straight", 0)
     run("stopped", 1)
@@ -196,18 +127,13 @@ def test_every_recipe_goes_on_exactly(smoke_data: Path, tmp_path: Path, recipe: 
 
 
 def test_rows_of_an_attempt_that_never_saved_are_dropped(smoke_data: Path, tmp_path: Path) -> None:
-    from jobs.runtime.trackers import JsonlTracker
-
     def run(name: str, left_behind: str) -> RunDir:
         run_dir = RunDir(tmp_path / name)
         run_dir.path.mkdir()
-        run_dir.config.touch()
         run_dir.metrics.write_text(left_behind)
-        run_training(
-            config(str(smoke_data), num_images=24, log_every=12, validate_every=0, sample_every=0),
-            world=World(), run_dir=run_dir, tracker=JsonlTracker(run_dir.metrics),
-            should_stop=lambda: False,
-        )  # fmt: skip
+        run_here(
+            smoke_data, run_dir.path, num_images=24, log_every=12, validate_every=0, sample_every=0
+        )
         return run_dir
 
     fresh = run("fresh", "")
@@ -246,7 +172,7 @@ def test_dropout_is_off_where_the_model_is_looked_at(
 
 
 def test_sample_prompts_carry_the_trigger() -> None:
-    cfg = config("data", num_samples=3)
+    cfg = config(Path("data"), num_samples=3)
     cfg.data.trigger = "mystyle"
     assert sample_prompts(cfg, ["orc", "elf", "orc"]) == [
         "mystyle orc",
@@ -317,7 +243,7 @@ def test_a_full_fine_tune_trains_every_weight(smoke_data: Path, tmp_path: Path) 
 def test_data_that_does_not_fit_the_model_is_refused(
     smoke_data: Path, tmp_path: Path, change: dict[str, Any], word: str
 ) -> None:
-    cfg = config(str(smoke_data))
+    cfg = config(smoke_data)
     cfg.data = DataConfig(path=smoke_data, **change)
     with pytest.raises(InputError, match=word):
         run_training(
