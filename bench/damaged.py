@@ -66,14 +66,14 @@ def enlarged(native_HWC: Bytes, side: tuple[int, int]) -> Bytes:
     return np.ascontiguousarray(native_HWC[rows][:, columns])
 
 
-def damage(image_HWC: Bytes, kind: str, *, number: int) -> Bytes:
+def damage(image_HWC: Bytes, kind: str, *, number: int, sigma: float = NOISE) -> Bytes:
     """Blur, then noise, then compression: those the kind names."""
     image = Image.fromarray(image_HWC)
     if kind in {"blur", "all"}:
         image = image.filter(ImageFilter.GaussianBlur(1.0))
     if kind in {"noise", "all"}:
         rng = np.random.Generator(np.random.Philox(key=derive_seed(0, "grain", number)))
-        noisy = np.asarray(image) + rng.normal(0, NOISE, image_HWC.shape)
+        noisy = np.asarray(image) + rng.normal(0, sigma, image_HWC.shape)
         image = Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8))
     if kind in {"jpeg80", "jpeg50", "all"}:
         buffer = BytesIO()

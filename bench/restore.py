@@ -60,7 +60,11 @@ TOLERANCE = 0.05
 
 
 def measure(
-    art: Sequence[Art], *, denoiser: Denoiser | None, show: dict[str, list[Bytes]]
+    art: Sequence[Art],
+    *,
+    denoiser: Denoiser | None,
+    sigma: float,
+    show: dict[str, list[Bytes]],
 ) -> list[dict[str, Any]]:
     """Return one row a scale, damage and method; ``show`` receives pictures of the worst damage."""
     rows = []
@@ -71,7 +75,7 @@ def measure(
             for one, side in zip(art, sides, strict=True)
         ]
         for kind in DAMAGES:
-            images = [damage(image, kind, number=i) for i, image in enumerate(clean)]
+            images = [damage(image, kind, number=i, sigma=sigma) for i, image in enumerate(clean)]
             results: dict[str, tuple[Found, list[Bytes]]] = {
                 "as it came": ([None] * len(art), images)
             }
@@ -224,6 +228,7 @@ def main() -> int:
     add = parser.add_argument
     add("datasets", type=Path, nargs="+", help="as jobs.prepare makes them")
     add("--count", type=int, default=12, help="images over all data sets (12)")
+    add("--noise", type=float, default=NOISE, help=f"of 255, standard deviation ({NOISE:.0f})")
     add("--denoise", type=float, help="strength of a diffusion clean-up, such as 0.04; slow")
     add("--add-noise", action="store_true", help="to the clean-up's picture, as SDEdit does")
     add("--learned", type=Path, help=f"Python of the learned scaler ({PYTHON} where it is)")
@@ -237,14 +242,14 @@ def main() -> int:
     strength = given.denoise
     denoiser = build_denoiser(strength, adds_noise=given.add_noise) if strength else None
     show: dict[str, list[Bytes]] = {}
-    rows = measure(art, denoiser=denoiser, show=show)
+    rows = measure(art, denoiser=denoiser, sigma=given.noise, show=show)
     python = given.learned or (PYTHON if PYTHON.is_file() else None)
     scalers = measure_scalers(art, python=python)
     print_rows(rows, scalers)
     if given.show is not None:
         write_pictures(given.show, show, python=python)
     about = {"machine": platform.machine(), "torch": torch.__version__, "num_threads": 1}
-    result = {"bench": "restore", "num_images": len(art), "noise": NOISE, "denoise": strength}
+    result = {"bench": "restore", "num_images": len(art), "noise": given.noise, "denoise": strength}
     result |= {"adds_noise": given.add_noise, "time_s": round(watch.elapsed_s(), 1)}
     print(json.dumps(result | about | {"rows": rows, "scalers": scalers}))
     return 0
