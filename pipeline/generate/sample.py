@@ -73,21 +73,23 @@ def denoise(
     device: str,
     precision: Precision,
     decode_batch_size: int = 0,
+    begin: int = 0,
 ) -> Float[Tensor, "B C H W"]:
     """Take noise to pixels in [-1, 1], on the model's device, not clamped.
 
     Args:
         model: Base model, adapters applied.
-        noise_BCHW: First noise, unit Gaussian.
+        noise_BCHW: First noise, unit Gaussian; with ``begin``, latents as noisy as they are there.
         conditioning: Rows of the prompts; with guidance, as many of the negatives follow. Both
             halves go through the network in one call.
         sampler: Scheduler, steps, guidance.
         device: ``cpu`` or ``cuda:<index>``.
         precision: Arithmetic of the network calls.
         decode_batch_size: Images a call of the decoder; 0 is all.
+        begin: Steps of the schedule that are left out at its noisy end.
     """
     scheduler = build_scheduler(model.pipeline.scheduler, sampler, device=device)
-    x_BCHW = noise_BCHW.to(device) * scheduler.init_noise_sigma
+    x_BCHW = noise_BCHW.to(device) * (1.0 if begin else scheduler.init_noise_sigma)
     guided = sampler.guidance_scale > 1
     plain = {name: tensor[: len(noise_BCHW)] for name, tensor in conditioning.items()}
     last = len(model.alphas_cumprod) - 1
@@ -95,7 +97,7 @@ def denoise(
     shares = [float(timestep) / last for timestep in scheduler.timesteps.cpu()]
     kind = device.split(":", maxsplit=1)[0]
     with torch.autocast(kind, dtype=DTYPES.get(precision), enabled=precision in DTYPES):
-        for timestep, share in zip(scheduler.timesteps, shares, strict=True):
+        for timestep, share in zip(scheduler.timesteps[begin:], shares[begin:], strict=True):
             guides = guided and sampler.guidance_low <= share <= sampler.guidance_high
             scaled_BCHW = scheduler.scale_model_input(x_BCHW, timestep)
             if guides:
