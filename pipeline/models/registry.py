@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers.utils import logging as diffusers_logging
 from torch import nn
 
 from pipeline.core.device import require_device
@@ -52,6 +53,8 @@ def load_model(cfg: ModelConfig, *, device: str) -> LoadedModel:
             another digest.
     """
     require_device(device)
+    # Bars are for a terminal; jobs write logs.
+    diffusers_logging.disable_progress_bar()
     pipeline = _load_pipeline(cfg)
     pipeline.set_progress_bar_config(disable=True)
     pipeline.to(device)

@@ -129,7 +129,7 @@ def documented_commands() -> list[str]:
     """Commands of launched jobs in the documents and at the head of the compositions."""
     root = CONFIGS.parent
     pages = [*root.glob("*.md"), *root.glob("docs/*.md"), *CONFIGS.glob("*/*.yaml")]
-    text = "\n".join(page.read_text() for page in sorted(pages))
+    text = "\n".join(page.read_text() for page in sorted(pages)).replace("\\\n", " ")
     found = re.findall(r"python -m (jobs\.(?:train|prepare|generate) [^#`&\n]+)", text)
     return sorted({command.strip() for command in found if "--" not in command})
 
