@@ -28,14 +28,14 @@ def check_replaceable(out: Path) -> None:
     if not found:
         return
     if LEDGER not in found:
-        raise InputError(f"{out}: not empty and not made by jobs.export; choose another --out")
+        raise InputError(f"{out}: not empty and has no {LEDGER} of ours; choose another --out")
     ledger = read_json(out / LEDGER)
     files = ledger.get("files")
     if ledger.get("format") != FORMAT or not isinstance(files, dict):
         raise InputError(f"{out / LEDGER}: format is {ledger.get('format')!r}, not {FORMAT!r}")
     for name, path in found.items():
         if name != LEDGER and (not path.is_file() or sha256_file(path) != files.get(name)):
-            raise InputError(f"{path}: not as jobs.export left it; choose another --out")
+            raise InputError(f"{path}: not as it was exported; choose another --out")
 
 
 def write_folder(out: Path, files: Mapping[str, bytes], told: Mapping[str, Any]) -> None:

@@ -99,7 +99,7 @@ def test_an_export_nobody_touched_is_replaced_and_any_other_is_kept(
     shutil.rmtree(other)
     other.write_text("a file")
     assert "no folder" in refused(run, "--out", other)
-    assert "not made by jobs.export" in refused(run, "--out", run)
+    assert "export.json" in refused(run, "--out", run)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["art", "other", "run"]
 
 
