@@ -30,6 +30,7 @@ from pipeline.generate.recipe import Recipe
 from pipeline.generate.work import build_work
 from pipeline.models.conf import FamilyName, ModelConfig
 from pipeline.models.pixelnano import ASSETS
+from pipeline.models.registry import load_model
 
 PROMPTS = ("orc warrior", "ruby potion", "long sword", "green dragon")
 
@@ -42,12 +43,12 @@ def build(
         model=ModelConfig(family=FamilyName.pixelnano, path=ASSETS),
         sampler=SamplerConfig(),
         prompts=list(PROMPTS),
-        num_seeds=num_images // len(PROMPTS),
+        num_seeds=max(1, num_images // len(PROMPTS)),
         batch_size=batch_size,
     )
     cfg.compute.channels_last = channels_last
     drawer = Drawer(
-        cfg.model,
+        load_model(cfg.model, device="cpu"),
         variants=[[]],
         sampler=cfg.sampler,
         compute=cfg.compute,
@@ -104,7 +105,8 @@ def bare(cfg: GenerateConfig, drawer: Drawer, _folder: Path) -> None:
     x_BCHW = torch.randn(rows, *model.latent_shape)
     conditioning = drawer.text.conditioning([PROMPTS[0]] * rows, [])
     timesteps_B = torch.full((rows,), 500)
-    for _ in range(len(build_work(cfg)) // cfg.batch_size * cfg.sampler.num_steps):
+    num_batches = -(-len(build_work(cfg)) // cfg.batch_size)
+    for _ in range(num_batches * cfg.sampler.num_steps):
         model.family.predict(model.pipeline.unet, x_BCHW, timesteps_B, conditioning)
 
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 
 from pipeline.data.conf import PrepareConfig
 from pipeline.generate.conf import GenerateConfig
@@ -132,6 +133,11 @@ class JobConfig:
     wait: bool | None = None
     """Show progress until the end; none waits everywhere but on Slurm."""
 
+    @property
+    def inputs(self) -> dict[str, Path]:
+        """Small files the job reads, by their key: copied into the run when it is frozen."""
+        return {}
+
     def __post_init__(self) -> None:
         for key, name in (("name", self.name), ("run_id", self.run_id)):
             if name is not None and not FOLDER_NAME.fullmatch(name):
@@ -167,6 +173,11 @@ class GenerateJob(GenerateConfig, JobConfig):
     claim batches one by one, and take over those of a job that dies or lags."""
     dry_run: bool = False
     """Show the work and what it costs; submit nothing."""
+
+    @property
+    def inputs(self) -> dict[str, Path]:
+        """The file of prompts: whoever edits it while the job waits changes nothing."""
+        return {} if self.prompts_file is None else {"prompts_file": self.prompts_file}
 
     def __post_init__(self) -> None:
         if self.array < 1:

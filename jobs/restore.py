@@ -37,24 +37,37 @@ def main() -> int:
     files = _files(given.source)
     images = [_open(file) for file in files]
     found = restorer(images, [given.caption] * len(images))
-    sure = [i for i, one in enumerate(found) if one.native_KLC is not None]
+    sure = [one for one in found if one.native_KLC is not None]
     for file, one in zip(files, found, strict=True):
         if one.native_KLC is None:
             print(f"{file}: not sure, {one.why}")
     if not sure and not given.copy_unsure:
         raise InputError(f"{given.source}: none of its {len(files)} pictures could be restored")
-    natives = [one.native_KLC for one in found if one.native_KLC is not None]
-    out: dict[str, bytes] = {}
-    for i, native, big in zip(sure, natives, _enlarged(natives, given), strict=True):
-        out[f"{files[i].stem}.png"] = _encode(native)
-        if given.enlarge > 1:
-            out[f"{files[i].stem}_x{given.enlarge}.png"] = _encode(big)
-    if given.copy_unsure:
-        copied = [file for file, one in zip(files, found, strict=True) if one.native_KLC is None]
-        out |= {file.name: file.read_bytes() for file in copied}
+    out = _outputs(files, found, given)
     write_folder(given.out, out, {"restored": _told(files, found)})
     print(f"{len(sure)} of {len(files)} pictures restored: {given.out}")
     return 0
+
+
+def _outputs(
+    files: list[Path], found: list[Restored], given: argparse.Namespace
+) -> dict[str, bytes]:
+    """Return the files to write; two pictures that want one name are an error."""
+    natives = [one.native_KLC for one in found if one.native_KLC is not None]
+    sure = [file for file, one in zip(files, found, strict=True) if one.native_KLC is not None]
+    wanted: list[tuple[str, bytes]] = []
+    for file, native, big in zip(sure, natives, _enlarged(natives, given), strict=True):
+        wanted.append((f"{file.stem}.png", _encode(native)))
+        if given.enlarge > 1:
+            wanted.append((f"{file.stem}_x{given.enlarge}.png", _encode(big)))
+    if given.copy_unsure:
+        wanted += [(file.name, file.read_bytes()) for file in files if file not in sure]
+    out = dict(wanted)
+    if len(out) < len(wanted):
+        names = [name for name, _ in wanted]
+        double = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{given.source}: two of its pictures would both become {double}")
+    return out
 
 
 def _config(given: argparse.Namespace) -> RestoreConfig:

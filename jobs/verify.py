@@ -14,7 +14,7 @@ from jobs.conf import GenerateJob
 from jobs.runtime.config import compose_config
 from jobs.runtime.freeze import load_frozen
 from jobs.runtime.quiet import quiet_libraries
-from pipeline.core.errors import one_line_errors
+from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.rundir import RunDir
 from pipeline.models.conf import FamilyName, ModelConfig
 
@@ -39,9 +39,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="decides which N (default: 0)")
     parser.add_argument("--lora", type=Path, action="append", default=[], help="adapter to look in")
     parser.add_argument("--model", type=Path, action="append", default=[], help="base to look in")
-    parser.add_argument("--family", default="pixelnano", help="family of --model")
+    families = [family.value for family in FamilyName]
+    parser.add_argument("--family", default="pixelnano", choices=families, help="of --model")
     parser.add_argument("--device", default="cpu", help="cpu or cuda:0")
     arguments = parser.parse_args()
+    if (arguments.reproduce or 0) < 0:
+        raise InputError(f"--reproduce: {arguments.reproduce} is below 0")
 
     num_checked, faults = 0, 0
     for path in arguments.paths:
@@ -101,7 +104,7 @@ def _reproduce(arguments: argparse.Namespace) -> Iterator[tuple[Path, bool]]:
 
 def _run_of(path: Path) -> RunDir | None:
     """Return the run that a run folder, or an image in one, belongs to."""
-    for folder in (path, path.parent.parent):
+    for folder in (path, path.parent, path.parent.parent):
         if (folder / "recipe.json").exists() and (folder / "code.json").exists():
             return RunDir(folder)
     return None

@@ -124,7 +124,7 @@ def close(
 
 def _refuse_requeue(cluster: ClusterConfig, outcome: Outcome, record: RunRecord) -> str | None:
     """Return why a job must not be run again as it is, None where it may."""
-    position = int(outcome.figures.get("num_images", -1))
+    position = outcome.position
     if position >= 0 and position == record.last_position():
         return (
             f"cluster.timeout_min: two attempts ended at {position}; {cluster.timeout_min} min "

@@ -37,10 +37,13 @@ def freeze_run(job: str, config: JobConfig, *, command: str) -> RunDir:
     """
     run_id = config.run_id or new_run_id(config.name)
     run_dir = RunDir((Path(config.runs_dir) / job / config.name / run_id).absolute())
-    config = dataclasses.replace(config, run_id=run_id)
-    text = freeze(config, base=Path.cwd())
     existed = run_dir.path.exists()
     try:
+        kept: dict[str, Any] = {
+            key: _keep_input(run_dir, key, path) for key, path in config.inputs.items()
+        }
+        config = dataclasses.replace(config, run_id=run_id, **kept)
+        text = freeze(config, base=Path.cwd())
         # Written last: a folder without it was never submitted.
         if run_dir.code_json.exists():
             _check_same(run_dir, type(config), text)
@@ -59,6 +62,24 @@ def freeze_run(job: str, config: JobConfig, *, command: str) -> RunDir:
         why = error.args[0][0][2] if isinstance(error, shutil.Error) else error
         raise InputError(f"runs_dir: {run_dir.path} cannot be written ({why})") from error
     return run_dir
+
+
+def _keep_input(run_dir: RunDir, key: str, path: Path) -> Path:
+    """Copy a file that the job will read into its run; a run that goes on keeps what it has."""
+    kept = run_dir.path / "inputs" / path.name
+    if path.absolute() == kept:
+        return kept
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{key}: {path} cannot be read ({error.strerror})") from None
+    if kept.exists() and kept.read_bytes() != data:
+        raise InputError(
+            f"{key}: {path} is not what the run {run_dir.path.name} was started with; restore it "
+            "or leave run_id out"
+        )
+    write_atomic(kept, data)
+    return kept
 
 
 def load_frozen(run_dir: RunDir, schema: type[Any]) -> Any:

@@ -1,6 +1,7 @@
 """``run.json``: what happened, attempt by attempt. Written by the main rank, atomically."""
 
 import datetime
+import fcntl
 import time
 from typing import Any
 
@@ -71,7 +72,7 @@ class RunRecord:
         attempt = self.value["attempts"][-1]
         attempt |= {"ended": _now(), "elapsed_s": round(elapsed_s, 1), "reason": reason}
         if outcome is not None:
-            attempt["position"] = outcome.figures.get("num_images", -1)
+            attempt["position"] = outcome.position
             # Kept where this attempt has none: a finished run that is asked again does nothing.
             self.value["figures"] |= dict(outcome.figures)
         self.value["status"] = status
@@ -90,20 +91,32 @@ class RunRecord:
         """Write the file, and the whole run's where this is one job of an array."""
         write_json(self.run_dir.run_json, self.value)
         if self.run_dir.whole is not None:
-            write_json(self.run_dir.whole.run_json, join_records(self.run_dir.whole))
+            with (self.run_dir.whole.path / "array" / "lock").open("a") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                write_json(self.run_dir.whole.run_json, join_records(self.run_dir.whole))
 
 
 def join_records(run_dir: RunDir) -> dict[str, Any]:
     """Return one record of a run that an array of jobs works on.
 
-    They share the work, so the run is finished when any of them says so.
+    They share the work, so the run is finished when any of them says so, and none began after.
     """
     parts = [read_json(path) for path in sorted(run_dir.path.glob("array/*/run.json"))]
-    by_status = {part["status"]: part for part in parts}
+    latest = max(part["attempts"][-1]["started"] for part in parts)
+    now = [
+        part
+        for part in parts
+        if part["status"] != FINISHED or part["attempts"][-1]["ended"] >= latest
+    ]
+    by_status = {part["status"]: part for part in now or parts}
     status = next(
         (s for s in (FINISHED, "running", "failed", "stopped") if s in by_status), "running"
     )
     attempts = [attempt for part in parts for attempt in part["attempts"]]
+    known = {attempt["job_id"] for attempt in attempts}
+    before = read_json(run_dir.run_json) if run_dir.run_json.exists() else {"attempts": []}
+    # Those of a time when the run was not an array's.
+    attempts += [attempt for attempt in before["attempts"] if attempt["job_id"] not in known]
     return {
         **{key: parts[0][key] for key in ("format", "job", "run_id")},
         "status": status,

@@ -163,8 +163,8 @@ def _run(
     finally:
         made = sorted(run_dir.lora.glob("*")) if outcome.finished else []
         tracker.finish(made, figures=outcome.figures, succeeded=True)
-    if lock is not None:
-        lock.close()
+    for file in lock:
+        file.close()
     if status == "requeue":
         return requeue(job_id(os.environ), run_dir)
     return status

@@ -11,3 +11,8 @@ class Outcome:
     """False: it stopped where it was told to, saved, and wants to be run again."""
     figures: dict[str, float | int | str] = field(default_factory=dict)
     """What goes into ``run.json``; keys carry their unit last."""
+
+    @property
+    def position(self) -> int:
+        """How far it is, in whatever only grows while it gets on; -1: it does not say."""
+        return int(self.figures.get("position", self.figures.get("num_images", -1)))

@@ -1,7 +1,7 @@
 """The folder a run lives in: names of everything that is in it, and nothing else.
 
 runs/<job>/<experiment>/<run_id>/
-  config.yaml  code/  code.json  env.json  run.json  metrics.jsonl
+  config.yaml  code/  code.json  inputs/  env.json  run.json  metrics.jsonl
   checkpoints/<images seen>/   lora/   samples/
   recipe.json  images/  manifest-<writer>.jsonl  manifest.parquet  contact_sheet.png  claims/
   logs/<job id>/<rank>.log     submitit/   wandb/   array/<index>/run.json

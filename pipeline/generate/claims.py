@@ -41,18 +41,34 @@ class Claims:
         self._probe = folder / f".clock-{owner}"
 
     def walk(
-        self, batches: list[Batch], is_done: Callable[[Batch], bool], *, first: int
+        self,
+        batches: list[Batch],
+        is_done: Callable[[Batch], bool],
+        *,
+        refresh: Callable[[], None],
+        first: int,
     ) -> Iterator[Batch]:
         """Yield batches that are this process's to draw, until none is left to claim.
 
         Begins at ``first`` so that many owners do not queue at the same files, then takes what is
         left, and last what others claimed long ago and did not finish.
+
+        Args:
+            batches: All there are.
+            is_done: Whether a batch is there, as far as is known.
+            refresh: Learn what others have done since.
+            first: Position to begin at.
         """
         order = batches[first % max(1, len(batches)) :] + batches[: first % max(1, len(batches))]
         for batch in order:
             if not is_done(batch) and self._claim(batch):
                 yield batch
+        refresh()
         for batch in order:
+            if is_done(batch) or not self._is_old(batch):
+                continue
+            # Drawing takes long: much may have been finished since the last look.
+            refresh()
             if not is_done(batch) and self._take_over(batch):
                 yield batch
 
@@ -75,15 +91,19 @@ class Claims:
             return path.read_text() == self.owner
         return False
 
-    def _take_over(self, batch: Batch) -> bool:
-        path = self.folder / batch.name
+    def _is_old(self, batch: Batch) -> bool:
         if batch.name in self._mine:
             return False
         with suppress(FileNotFoundError):
-            if self._now_s() - path.stat().st_mtime < self._patience_s():
-                return False
-            # Of several that find it old, one moves it away and the others find nothing.
-            path.rename(self.folder / f".stale-{batch.name}-{self.owner}")
+            age_s = self._now_s() - (self.folder / batch.name).stat().st_mtime
+            return age_s >= self._patience_s()
+        return True
+
+    def _take_over(self, batch: Batch) -> bool:
+        with suppress(FileNotFoundError):
+            # Of several that find it old at once, one may move away what another has just claimed:
+            # then both draw it, which costs time and nothing else.
+            (self.folder / batch.name).rename(self.folder / f".stale-{batch.name}-{self.owner}")
         return self._claim(batch)
 
     def _patience_s(self) -> float:

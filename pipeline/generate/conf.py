@@ -178,10 +178,13 @@ class GenerateConfig:
                 raise ValueError(f"{name}: {getattr(self, name)} is below 1")
         if not self.prompts and self.prompts_file is None:
             raise ValueError("prompts: none given; set prompts=[...] or prompts_file=FILE")
-        step = SIDE_STEP_PX * self.pixel_scale
-        for size_px in self.sizes_px:
-            if size_px < step or size_px % step:
-                raise ValueError(f"sizes_px: {size_px} is not a multiple of {step}")
+        for size_px in self.sizes_px or [self.model.size_px]:
+            if size_px < SIDE_STEP_PX or size_px % SIDE_STEP_PX or size_px % self.pixel_scale:
+                key = "sizes_px" if self.sizes_px else "model.size_px"
+                raise ValueError(
+                    f"{key}: {size_px} is not a multiple of {SIDE_STEP_PX} and of "
+                    f"pixel_scale={self.pixel_scale}"
+                )
         if self.native_size_px is not None and not self.finish.grid.enabled:
             raise ValueError("native_size_px: only with finish.grid.enabled=true")
         self._check_variants()

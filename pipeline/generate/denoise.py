@@ -127,7 +127,7 @@ class Denoiser:
 
     def _noised(self, latents: Float[Tensor, "B c h w"]) -> Float[Tensor, "B c h w"]:
         """Bring clean latents to where the schedule begins."""
-        scheduler = build_scheduler(self.model.pipeline.scheduler, self.sampler, device=self.device)
+        scheduler = build_scheduler(self.model.pipeline.scheduler, self.sampler)
         noise = torch.zeros_like(latents)
         if self.adds_noise:
             # The same noise for all: a picture and its halves are to differ by nothing else.

@@ -10,15 +10,15 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from pipeline.core.errors import InputError
 from pipeline.core.noise import sample_noise
 from pipeline.generate.conf import ComputeConfig, Precision, SamplerConfig, Wrap
 from pipeline.generate.sample import denoise, to_bytes
 from pipeline.generate.text import TextCache
 from pipeline.generate.work import Item
 from pipeline.models import lora
-from pipeline.models.conf import LoraUse, ModelConfig
+from pipeline.models.conf import LoraUse
 from pipeline.models.protocol import LoadedModel
-from pipeline.models.registry import load_model
 from pipeline.models.wrap import wrap_convolutions
 
 
@@ -27,7 +27,7 @@ class Drawer:
 
     def __init__(
         self,
-        model_cfg: ModelConfig,
+        model: LoadedModel,
         *,
         variants: Sequence[Sequence[LoraUse]],
         sampler: SamplerConfig,
@@ -35,10 +35,10 @@ class Drawer:
         precision: Precision,
         device: str,
     ) -> None:
-        """Load the model and every adapter.
+        """Load every adapter and make the model ready.
 
         Args:
-            model_cfg: Base model.
+            model: Base model, used up by this: nothing else may draw with it.
             variants: Sets of adapters; ``Item.variant`` counts in these.
             sampler: Scheduler, steps, guidance.
             compute: How to be fast.
@@ -46,9 +46,12 @@ class Drawer:
             device: ``cpu`` or ``cuda:<index>``.
 
         Raises:
-            InputError: Model or adapters are not usable.
+            InputError: An adapter is not usable.
         """
-        self.model: LoadedModel = load_model(model_cfg, device=device)
+        if device.startswith("cuda"):
+            # A rank that sees all GPUs would otherwise open a context on the first of them too.
+            torch.cuda.set_device(device)
+        self.model = model
         self.sampler, self.compute = sampler, compute
         self.precision, self.device = precision, device
         self.adapters = lora.Adapters(self.model, variants, fuse=compute.fuse_loras)
@@ -91,17 +94,21 @@ class Drawer:
         conditioning = self.text.conditioning(
             [item.prompt for item in items], [item.negative for item in items] if guided else []
         )
-        return to_bytes(
-            denoise(
-                self.model,
-                noise_BCHW,
-                conditioning,
-                sampler=self.sampler,
-                device=self.device,
-                precision=self.precision,
-                decode_batch_size=self.compute.decode_batch_size,
-            )
+        pixels_BCHW = denoise(
+            self.model,
+            noise_BCHW,
+            conditioning,
+            sampler=self.sampler,
+            device=self.device,
+            precision=self.precision,
+            decode_batch_size=self.compute.decode_batch_size,
         )
+        if not torch.isfinite(pixels_BCHW).all():
+            raise InputError(
+                f"precision: {self.precision.value} overflows in this model (image {first.index}); "
+                "use bf16 or fp32"
+            )
+        return to_bytes(pixels_BCHW)
 
     def _become(self, variant: int, size_px: int) -> None:
         if self._state == (variant, size_px):
@@ -129,5 +136,6 @@ def to_host(pixels: Tensor) -> tuple[Tensor, Any]:
     host = torch.empty(pixels.shape, dtype=pixels.dtype, pin_memory=True)
     host.copy_(pixels, non_blocking=True)
     event = torch.cuda.Event()
-    event.record()
+    # On the stream of the device that copies: a rank that sees all GPUs need not be on the first.
+    event.record(torch.cuda.current_stream(pixels.device))
     return host, event

@@ -6,7 +6,6 @@ same one without a word between them.
 Shape legend: H W height and width, C channels.
 """
 
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -74,8 +73,11 @@ class NearIndex:
     def __init__(self, max_bits: int) -> None:
         self.max_bits = max_bits
         num_bands = max_bits + 1
-        edges = [HASH_BITS * band // num_bands for band in range(num_bands + 1)]
-        self._bands = list(itertools.pairwise(edges))
+        # Every so-manieth bit, not neighbours: a band of bits that are alike in all pictures (the
+        # alpha of tiles) would hold them all.
+        self._bands = [
+            sum(1 << bit for bit in range(band, HASH_BITS, num_bands)) for band in range(num_bands)
+        ]
         self._tables: list[dict[int, list[int]]] = [{} for _ in self._bands]
 
     def has_near(self, value: int) -> bool:
@@ -92,7 +94,7 @@ class NearIndex:
             table.setdefault(key, []).append(value)
 
     def _keys(self, value: int) -> list[int]:
-        return [(value >> low) & ((1 << (high - low)) - 1) for low, high in self._bands]
+        return [value & band for band in self._bands]
 
 
 def is_good(looks: Looks, cfg: GateConfig) -> bool:

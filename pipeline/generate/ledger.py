@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from pipeline.core.errors import InputError
 from pipeline.core.files import sha256_file
 from pipeline.core.manifest import read_manifest
 from pipeline.core.rundir import RunDir
 from pipeline.generate.gates import Looks
+from pipeline.generate.png import provenance_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +68,42 @@ class Ledger:
         self._entries[index, attempt] = entry
         self._latest[index] = max(attempt, self._latest.get(index, 0))
 
-    def drop_missing(self) -> None:
-        """Forget the last record of every image whose file is gone or of another size.
+    def drop_missing(self) -> int:
+        """Forget the last record of every image whose file is gone or another than it says.
 
-        Bytes are not read: a file appears whole or not at all, and ``jobs.verify`` reads them.
+        Of images that were drawn once, sizes are compared and bytes are not read: a file appears
+        whole or not at all, and ``jobs.verify`` reads them. A file of a later round than the last
+        record is another process's that is about to be recorded, or was killed before that.
+
+        Returns:
+            How many were forgotten.
         """
-        sizes = {}
+        before = len(self._entries)
+        sizes: dict[str, int] = {}
         if self.run_dir.images.is_dir():
             with os.scandir(self.run_dir.images) as files:
-                sizes = {file.name: file.stat().st_size for file in files}
+                sizes = {file.name: file.stat().st_size for file in files if file.is_file()}
         for index, attempt in list(self._latest.items()):
-            if sizes.get(image_name(index)) != self._entries[index, attempt].num_bytes:
-                del self._entries[index, attempt]
-                # Rounds before it stay: they are what the decision to draw it again rests on.
-                self._latest[index] = attempt - 1
-                if attempt == 0:
-                    del self._latest[index]
+            size = sizes.get(image_name(index))
+            if size is not None and self._is_recorded(index, attempt, size):
+                continue
+            del self._entries[index, attempt]
+            # Rounds before it stay: they are what the decision to draw it again rests on.
+            self._latest[index] = attempt - 1
+            if attempt == 0:
+                del self._latest[index]
+        return before - len(self._entries)
+
+    def _is_recorded(self, index: int, attempt: int, size: int) -> bool:
+        entry, path = self._entries[index, attempt], self.run_dir.images / image_name(index)
+        if size == entry.num_bytes and (attempt == 0 or sha256_file(path) == entry.sha256):
+            return True
+        try:
+            with Image.open(path) as image:
+                found = provenance_of(image).get("attempt")
+        except (OSError, SyntaxError, ValueError):
+            return False
+        return isinstance(found, int) and found > attempt
 
     def has(self, index: int, attempt: int) -> bool:
         """Whether an image of a round was made; a later round may have replaced it."""
@@ -97,6 +120,11 @@ class Ledger:
     def attempt(self, index: int) -> int:
         """Return the round whose image is in place."""
         return self._latest[index]
+
+    @property
+    def num_records(self) -> int:
+        """Images that were made, redraws counted: what grows while a run gets on."""
+        return len(self._entries)
 
     def __len__(self) -> int:
         """Images that are in place."""

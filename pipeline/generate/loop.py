@@ -23,6 +23,7 @@ from pipeline.generate.store import Finish, ImageStore
 from pipeline.generate.summary import end_run
 from pipeline.generate.turn import Draw, Turn
 from pipeline.generate.work import WorkList, build_work
+from pipeline.models.registry import load_model
 
 
 def generate(
@@ -44,7 +45,7 @@ def generate(
     """
     work = build_work(cfg)
     drawer = Drawer(
-        cfg.model,
+        load_model(cfg.model, device=world.device),
         variants=[variant.loras for variant in cfg.variants] or [cfg.loras],
         sampler=cfg.sampler,
         compute=cfg.compute,
@@ -85,11 +86,11 @@ def make_all(
     should_stop: Callable[[], bool],
 ) -> Outcome:
     """Do the work with anything that draws: see ``generate``."""
-    recipe.hold(run_dir, batch_size=cfg.batch_size, is_main=world.writer == 0)
+    recipe.hold(run_dir, batch_size=cfg.batch_size)
     ledger = Ledger(run_dir)
     ledger.refresh()
     ledger.drop_missing()
-    before = len(ledger)
+    before = ledger.num_records
     store = ImageStore(
         run_dir,
         writer=world.writer,
@@ -109,14 +110,19 @@ def make_all(
         should_stop=should_stop,
         batch_size=cfg.batch_size,
     )
+    finished, whole = True, False
     with store:
-        finished = turn.take(cfg.gates, world=world)
-    ledger.refresh()
+        while finished and not whole:
+            finished = turn.take(cfg.gates, world=world)
+            ledger.refresh()
+            made = ledger.num_records - before
+            # Should a slow process have put an older round's file over a newer one: made anew.
+            whole = ledger.drop_missing() == 0 or not world.is_main
     elapsed_s = turn.watch.elapsed_s()
-    made = len(ledger) - before
     figures: dict[str, float | int | str] = {
         "num_images": len(ledger),
         "num_images_this_attempt": made,
+        "position": ledger.num_records,
     }
     if made:
         # Left as they were where there was nothing to do: the next estimate reads them.

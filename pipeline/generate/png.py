@@ -31,8 +31,11 @@ def encode(pixels: Pixels, provenance: Mapping[str, Any]) -> bytes:
 
 def provenance_of(image: Image.Image) -> dict[str, Any]:
     """Return what ``encode`` put into an opened PNG; empty when it carries nothing of ours."""
-    text = image.info.get(KEY)
-    return dict(json.loads(text)) if text else {}
+    try:
+        told = json.loads(image.info.get(KEY, "{}"))
+    except (TypeError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def pixels_digest(pixels: Pixels) -> str:

@@ -120,6 +120,10 @@ def _check(path: Path, number: int, row: Mapping[str, Any]) -> Mapping[str, Any]
         raise InputError(f"{where}: num_seeds {checked['num_seeds']} is below 1")
     if not 0 <= checked.get("seed", 0) <= MAX_SEED:
         raise InputError(f"{where}: seed {checked['seed']} is outside 0..{MAX_SEED}")
+    try:
+        json.dumps(checked, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{where}: holds half a character ({error.reason})") from None
     return checked
 
 

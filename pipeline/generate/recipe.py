@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.core.errors import InputError
-from pipeline.core.files import read_json, write_json
+from pipeline.core.files import create_json, read_json
 from pipeline.core.rundir import RunDir
 from pipeline.generate.conf import GenerateConfig
 from pipeline.generate.work import Item, WorkList
@@ -72,7 +72,7 @@ class Recipe:
             "loras": self.loras[item.variant],
         }
 
-    def hold(self, run_dir: RunDir, *, batch_size: int, is_main: bool) -> None:
+    def hold(self, run_dir: RunDir, *, batch_size: int) -> None:
         """Write the recipe of a new run; refuse to go on with a run that was made by another.
 
         Raises:
@@ -87,9 +87,7 @@ class Recipe:
             "work_sha256": self.work.digest,
         }
         path = run_dir.path / "recipe.json"
-        if not path.exists():
-            if is_main:
-                write_json(path, now)
+        if not path.exists() and create_json(path, now):
             return
         was = read_json(path)
         for key in now.keys() | was.keys():
@@ -105,7 +103,7 @@ def describe_model(cfg: ModelConfig) -> dict[str, Any]:
     """Return where a base comes from, without what differs from machine to machine."""
     told: dict[str, Any] = {"family": cfg.family.value, "size_px": cfg.size_px}
     if cfg.path is not None:
-        return told | {"name": cfg.path.name}
+        return told | {"name": cfg.path.name, "variant": cfg.variant}
     if cfg.repo is not None:
         return told | {"repo": cfg.repo, "revision": cfg.revision, "variant": cfg.variant}
     return told

@@ -1,6 +1,8 @@
 """Make an image again from its own metadata alone, and compare the bytes."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,53 @@ from pipeline.generate.png import encode, provenance_of
 from pipeline.generate.recipe import FORMAT
 from pipeline.generate.work import Item
 from pipeline.models import lora
-from pipeline.models.conf import FamilyName, LoraUse, ModelConfig
+from pipeline.models.conf import LoraUse, ModelConfig
+from pipeline.models.protocol import LoadedModel
+from pipeline.models.registry import load_model
+
+NEEDED: dict[str, type | tuple[type, ...]] = {
+    "index": int,
+    "prompt": str,
+    "negative": str,
+    "seed": int,
+    "seed_number": int,
+    "noise_index": int,
+    "size_px": int,
+    "attempt": int,
+    "batch_row": int,
+    "batch_rows": int,
+    "pixel_scale": int,
+    "num_steps": int,
+    "guidance_scale": (int, float),
+    "guidance_interval": list,
+    "model": dict,
+    "loras": list,
+    "compute": dict,
+    "post": dict,
+    "sampler": str,
+    "wrap": str,
+    "precision": str,
+}
+BOUNDS = {"size_px": 4096, "batch_rows": 1024, "num_steps": 1000, "pixel_scale": 64}
+"""Most that is taken from a file that may come from anybody."""
+
+
+def check_told(told: Mapping[str, Any], path: Path) -> None:
+    """Refuse metadata that is not ours, not whole, or asks for what no run makes.
+
+    Raises:
+        InputError: Naming the file and the field.
+    """
+    if told.get("format") != FORMAT:
+        raise InputError(f"{path}: its metadata is not {FORMAT}: {told.get('format')!r}")
+    for key, kind in NEEDED.items():
+        if not isinstance(told.get(key), kind) or isinstance(told.get(key), bool):
+            raise InputError(f"{path}: {key} in its metadata is {told.get(key)!r}")
+    for key, most in BOUNDS.items():
+        if not 1 <= told[key] <= most:
+            raise InputError(f"{path}: {key}={told[key]} in its metadata is outside 1..{most}")
+    if not 0 <= told["batch_row"] < told["batch_rows"]:
+        raise InputError(f"{path}: batch_row={told['batch_row']} of {told['batch_rows']}")
 
 
 class Reproducer:
@@ -56,8 +104,7 @@ class Reproducer:
         """
         with Image.open(BytesIO(data)) as image:
             told = provenance_of(image)
-        if told.get("format") != FORMAT:
-            raise InputError(f"{path}: its metadata is not {FORMAT}: {told.get('format')!r}")
+        check_told(told, path)
         drawer = self._drawer_for(told, path)
         item = Item(
             index=told["index"],
@@ -95,11 +142,10 @@ class Reproducer:
         compute = dict(told["compute"])
         fused = compute.pop("fused")
         low, high = told["guidance_interval"]
-        for cfg in self.models:
-            if cfg.family is not FamilyName(told["model"]["family"]):
-                continue
-            drawer = Drawer(
-                cfg,
+        model = self._find_model(told["model"])
+        if model is not None:
+            return Drawer(
+                model,
                 variants=[uses],
                 sampler=SamplerConfig(
                     name=SamplerName(told["sampler"]),
@@ -113,10 +159,20 @@ class Reproducer:
                 precision=Precision(told["precision"]),
                 device=self.device,
             )
-            if drawer.model.digest == told["model"]["sha256"]:
-                return drawer
-        model = told["model"]
+        family, digest = told["model"]["family"], told["model"]["sha256"]
         raise InputError(
-            f"{path}: was made with a {model['family']} of sha256 {model['sha256'][:12]}..., which "
-            "is none of the models given; name it with --model"
+            f"{path}: was made with a {family} of sha256 {digest[:12]}..., which is none of the "
+            "models given; name it with --model"
         )
+
+    def _find_model(self, wanted: Mapping[str, Any]) -> LoadedModel | None:
+        """Load the first base of the right digest; what cannot be loaded is none."""
+        for cfg in self.models:
+            if cfg.family.value != wanted["family"]:
+                continue
+            told = replace(cfg, variant=wanted.get("variant") or cfg.variant)
+            with suppress(InputError):
+                model = load_model(told, device=self.device)
+                if model.digest == wanted["sha256"]:
+                    return model
+        return None

@@ -88,13 +88,12 @@ def denoise(
         decode_batch_size: Images a call of the decoder; 0 is all.
         begin: Steps of the schedule that are left out at its noisy end.
     """
-    scheduler = build_scheduler(model.pipeline.scheduler, sampler, device=device)
+    scheduler = build_scheduler(model.pipeline.scheduler, sampler)
     x_BCHW = noise_BCHW.to(device) * (1.0 if begin else scheduler.init_noise_sigma)
     guided = sampler.guidance_scale > 1
     plain = {name: tensor[: len(noise_BCHW)] for name, tensor in conditioning.items()}
     last = len(model.alphas_cumprod) - 1
-    # Read once: asking a GPU for each would stop it at every step.
-    shares = [float(timestep) / last for timestep in scheduler.timesteps.cpu()]
+    shares = [float(timestep) / last for timestep in scheduler.timesteps]
     kind = device.split(":", maxsplit=1)[0]
     with torch.autocast(kind, dtype=DTYPES.get(precision), enabled=precision in DTYPES):
         for timestep, share in zip(scheduler.timesteps[begin:], shares[begin:], strict=True):
@@ -102,7 +101,7 @@ def denoise(
             scaled_BCHW = scheduler.scale_model_input(x_BCHW, timestep)
             if guides:
                 scaled_BCHW = torch.cat([scaled_BCHW, scaled_BCHW])
-            timesteps_B = timestep.expand(len(scaled_BCHW))
+            timesteps_B = timestep.to(device).expand(len(scaled_BCHW))
             answer_BCHW = model.family.predict(
                 model.pipeline.unet, scaled_BCHW, timesteps_B, conditioning if guides else plain
             ).float()
@@ -110,6 +109,11 @@ def denoise(
                 with_text, without = answer_BCHW.chunk(2)
                 answer_BCHW = without + sampler.guidance_scale * (with_text - without)
             x_BCHW = scheduler.step(answer_BCHW, timestep, x_BCHW).prev_sample
+    # The public SDXL VAE says of itself that fp16 is too small for it.
+    vae = getattr(model.pipeline, "vae", None)
+    overflows = precision is Precision.fp16 and bool(vae and vae.config.get("force_upcast"))
+    is_cast = precision in DTYPES and not overflows
+    with torch.autocast(kind, dtype=DTYPES.get(precision), enabled=is_cast):
         decoded = [
             model.family.decode_latents(model.pipeline, part_BCHW).float()
             for part_BCHW in x_BCHW.split(decode_batch_size or len(x_BCHW))

@@ -13,14 +13,16 @@ SCHEDULERS = {
 }
 
 
-def build_scheduler(training: Any, cfg: SamplerConfig, *, device: str) -> Any:
+def build_scheduler(training: Any, cfg: SamplerConfig) -> Any:
     """Build a scheduler over ``cfg.num_steps`` steps; it holds state, so one a batch.
+
+    Its tables stay on the CPU: they are looked up there, and a GPU that had to be asked for each
+    timestep would stop at every step. Single numbers off them go with tensors of any device.
 
     Args:
         training: The model's own scheduler: betas and prediction type come from its config.
         cfg: Which sampler, how many steps.
-        device: Where its tables live.
     """
     scheduler = SCHEDULERS[cfg.name].from_config(training.config, timestep_spacing="trailing")
-    scheduler.set_timesteps(cfg.num_steps, device=device)
+    scheduler.set_timesteps(cfg.num_steps)
     return scheduler

@@ -22,6 +22,8 @@ from pipeline.generate.work import WorkList
 log = logging.getLogger(__name__)
 
 SHEET_IMAGES = 256
+SHEET_SIDE_PX = 128
+"""What an image of the contact sheet is enlarged or reduced to, about, by an integer."""
 
 
 def end_run(
@@ -39,7 +41,9 @@ def end_run(
     write_table(run_dir, turned_away=turned_away)
     buffer = BytesIO()
     files = sorted(run_dir.images.glob("*.png"))[:SHEET_IMAGES]
-    contact_sheet([_open(f) for f in files], columns=sheet_columns).save(buffer, format="PNG")
+    images = [_open(file) for file in files]
+    enlarge = max(1, SHEET_SIDE_PX // max(max(image.size) for image in images))
+    contact_sheet(images, columns=sheet_columns, enlarge=enlarge).save(buffer, format="PNG")
     write_atomic(run_dir.contact_sheet, buffer.getvalue())
     log.info("contact sheet: %s", run_dir.contact_sheet)
     redrawn = sum(ledger.attempt(index) > 0 for index in range(len(work)))
@@ -92,4 +96,5 @@ def expected_count(run_dir: RunDir) -> int:
 
 def _open(file: Path) -> Image.Image:
     with Image.open(file) as image:
-        return image.copy()
+        # Big ones are averaged: 256 of them as they are would not fit into memory.
+        return image.reduce(max(1, -(-max(image.size) // SHEET_SIDE_PX)))

@@ -22,7 +22,9 @@ log = logging.getLogger(__name__)
 REPORT_S = 5.0
 POLL_S = 0.2
 STALL_S = 600.0
-"""Longer than a slow rank takes to load its model and draw a batch."""
+"""Longer than a slow rank takes to load its model and draw a batch ..."""
+STALL_BATCHES = 8.0
+"""... and than it takes until a claim may be taken over and drawn, in batches."""
 
 Draw = Callable[..., Tensor]
 """``draw(items, attempt=...)`` to bytes (B, H, W, C)."""
@@ -41,6 +43,8 @@ class Turn:
     batch_size: int = field(kw_only=True)
     watch: Stopwatch = field(default_factory=Stopwatch)
     model_s: float = 0.0
+    batch_time_s: float = 0.0
+    """The longest that a batch took here."""
 
     def take(self, gates: GateConfig, *, world: World) -> bool:
         """Do this process's part of every round; False when told to stop."""
@@ -80,15 +84,21 @@ class Turn:
         clock = Stopwatch()
         pixels = self.draw(items, attempt=batch.attempt)
         self.model_s += clock.elapsed_s()
+        self.batch_time_s = max(self.batch_time_s, clock.elapsed_s())
         if self.claims is not None:
-            self.claims.batch_time_s = max(self.claims.batch_time_s, clock.elapsed_s())
-        self.store.put(batch, items, pixels, wanted=wanted)
+            self.claims.batch_time_s = self.batch_time_s
+            # Another may have been given this batch meanwhile, and the next round may have begun:
+            # what is recorded is not written again.
+            self.ledger.refresh()
+            wanted = self.ledger.missing(wanted, batch.attempt)
+        if wanted:
+            self.store.put(batch, items, pixels, wanted=wanted)
 
     def _mine(self, batches: list[Batch], world: World) -> Iterator[Batch]:
         if self.claims is None:
             return dealt(batches, world)
         first = len(batches) * world.writer // (world.array_size * world.world_size)
-        return self.claims.walk(batches, self._is_done, first=first)
+        return self.claims.walk(batches, self._is_done, refresh=self.ledger.refresh, first=first)
 
     def _is_done(self, batch: Batch) -> bool:
         return not self.ledger.missing(batch.indices, batch.attempt)
@@ -112,10 +122,10 @@ class Turn:
             if missing != last:
                 last = missing
                 idle.lap_s()
-            elif idle.elapsed_s() > STALL_S:
+            elif idle.elapsed_s() > max(STALL_S, STALL_BATCHES * self.batch_time_s):
                 raise InputError(
                     f"images: {missing} of {len(asked)} are missing and none appeared for "
-                    f"{STALL_S:.0f} s: a rank is gone; go on with jobs.resubmit"
+                    f"{idle.elapsed_s():.0f} s: a rank is gone; go on with jobs.resubmit"
                 )
             if self.claims is not None and not self.make(asked, attempt, world=world):
                 return False

@@ -71,7 +71,13 @@ def check_image(path: Path, data: bytes) -> Iterator[Fault]:
     try:
         with Image.open(BytesIO(data)) as image:
             pixels, told = np.asarray(image), provenance_of(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+        OSError,
+        SyntaxError,
+        ValueError,
+    ) as error:
         yield Fault(path, f"is not a whole PNG ({error})")
         return
     if "pixels_sha256" not in told:

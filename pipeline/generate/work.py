@@ -26,7 +26,7 @@ class Item:
     seed_number: int
     """Which of the prompt's images."""
     noise_index: int
-    """With ``seed`` decides the first noise: the same for all variants and sizes."""
+    """With ``seed`` decides the first noise: the same for all variants."""
     variant: int
     """Position in ``WorkList.variants``."""
     size_px: int

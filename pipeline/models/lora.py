@@ -152,10 +152,13 @@ class Adapters:
             return
         uses = self.variants[variant]
         if uses:
+            weights: dict[str, float] = {}
+            for use in uses:
+                # The same file twice counts twice; set_adapters would take the last weight.
+                name = self._names[resolve(use.path)]
+                weights[name] = weights.get(name, 0.0) + use.weight
             self.pipeline.enable_lora()
-            self.pipeline.set_adapters(
-                [self._names[resolve(use.path)] for use in uses], [use.weight for use in uses]
-            )
+            self.pipeline.set_adapters(list(weights), list(weights.values()))
         else:
             self.pipeline.disable_lora()
 
@@ -167,6 +170,9 @@ class Adapters:
         except (ValueError, KeyError, RuntimeError) as error:
             line = str(error).splitlines()[0]
             raise InputError(f"loras: {file} does not fit this model ({line})") from error
+        loaded = {n for names in self.pipeline.get_list_adapters().values() for n in names}
+        if name not in loaded:
+            raise InputError(f"loras: {file} has no weights for this model's layers")
         self._names[file] = name
 
 

@@ -94,7 +94,9 @@ def test_every_batch_is_claimed_once(
     folder = tmp_path_factory.mktemp("claims")
     work = batches(count)
     walks = [
-        Claims(folder, owner=str(i)).walk(work, lambda _: False, first=i * count // owners)
+        Claims(folder, owner=str(i)).walk(
+            work, lambda _: False, refresh=lambda: None, first=i * count // owners
+        )
         for i in range(owners)
     ]
     got: list[str] = []
@@ -110,17 +112,25 @@ def test_every_batch_is_claimed_once(
 def test_old_claims_are_taken_over_and_fresh_ones_are_not(tmp_path: Path) -> None:
     work = batches(3)
     done: set[str] = set()
-    dead = Claims(tmp_path, owner="dead").walk(work, lambda b: b.name in done, first=0)
+    dead = Claims(tmp_path, owner="dead").walk(
+        work, lambda b: b.name in done, refresh=lambda: None, first=0
+    )
     done.add(next(dead).name)
     next(dead)
     patient = Claims(tmp_path, owner="patient", stale_s=60.0)
-    assert [b.name for b in patient.walk(work, lambda b: b.name in done, first=0)] == [work[2].name]
+    assert [
+        b.name for b in patient.walk(work, lambda b: b.name in done, refresh=lambda: None, first=0)
+    ] == [work[2].name]
     done.add(work[2].name)
     eager = Claims(tmp_path, owner="eager", stale_s=0.0)
-    assert [b.name for b in eager.walk(work, lambda b: b.name in done, first=0)] == [work[1].name]
+    assert [
+        b.name for b in eager.walk(work, lambda b: b.name in done, refresh=lambda: None, first=0)
+    ] == [work[1].name]
     # A process that is started again goes on with what it had claimed itself.
     again = Claims(tmp_path, owner="eager", stale_s=60.0)
-    assert [b.name for b in again.walk(work, lambda b: b.name in done, first=0)] == [work[1].name]
+    assert [
+        b.name for b in again.walk(work, lambda b: b.name in done, refresh=lambda: None, first=0)
+    ] == [work[1].name]
 
 
 def record(index: int, attempt: int = 0, num_bytes: int = 3) -> bytes:

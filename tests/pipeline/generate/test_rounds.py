@@ -162,8 +162,8 @@ def test_wrapped_pictures_do_not_know_where_their_edge_is(tmp_path: Path) -> Non
         from pipeline.generate.conf import Precision
 
         drawer = Drawer(
-            BLANK, variants=[[]], sampler=sampler, compute=ComputeConfig(),
-            precision=Precision.fp32, device="cpu",
+            load_model(BLANK, device="cpu"), variants=[[]], sampler=sampler,
+            compute=ComputeConfig(), precision=Precision.fp32, device="cpu",
         )  # fmt: skip
         noise = torch.randn(1, 16, 16, 16, generator=torch.Generator().manual_seed(0))
         out = denoise(

@@ -83,7 +83,7 @@ def test_the_work_is_every_combination_once_and_batches_hold_it_all(
         for s in range(p.num_seeds)
     ]
     assert got == wanted
-    # Variants and sizes are drawn from the same noise, and no two images of one from one noise.
+    # Variants are drawn from the same noise.
     block = work.block_size
     noises = [(i.seed, i.noise_index) for i in items]
     assert all(noises[i] == noises[i % block] for i in range(len(work)))
