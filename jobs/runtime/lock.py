@@ -32,7 +32,11 @@ def take_lock(run_dir: RunDir, world: World, *, holder: str) -> list[IO[str]]:
         return [own] if own else []
     shape = f"array of {world.array_size} x {world.world_size}"
     shared = _share(run_dir.whole.path / "lock", f"{shape} on this file system")
-    own = _take_own(run_dir, world, holder=holder)
+    try:
+        own = _take_own(run_dir, world, holder=holder)
+    except InputError:
+        shared.close()
+        raise
     return [shared, own] if own else [shared]
 
 

@@ -1,5 +1,6 @@
 """jobs.generate and jobs.verify as a user runs them."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -7,6 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from jobs.conf import GenerateJob
+from jobs.runtime.config import compose_config
+from jobs.runtime.freeze import freeze_run, load_frozen
+from jobs.runtime.lock import take_lock
+from jobs.runtime.record import join_records
+from pipeline.core.errors import InputError
+from pipeline.core.files import write_json
+from pipeline.core.rundir import RunDir
+from pipeline.core.world import World
+from pipeline.generate.work import build_work
 
 ROOT = Path(__file__).parents[2]
 QUIET = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
@@ -73,3 +85,67 @@ def test_an_array_of_two_makes_what_one_job_makes_and_it_verifies(tmp_path: Path
     assert torn.returncode == 1
     assert files[5] in torn.stdout
     assert job("jobs.verify", str(tmp_path / "nothing")).returncode == 2
+
+
+def test_a_file_of_prompts_is_frozen_with_the_run(tmp_path: Path) -> None:
+    file = tmp_path / "prompts.txt"
+    file.write_text("orc\nelf\n")
+    config = compose_config(
+        "generate",
+        GenerateJob,
+        ["name=g", "run_id=r", f"prompts_file={file}", f"runs_dir={tmp_path}"],
+    )
+    run = freeze_run("generate", config, command="")
+    file.write_text("something else\n")
+    frozen = load_frozen(run, GenerateJob)
+    assert [item.prompt for item in build_work(frozen)] == ["orc", "elf"]
+    with pytest.raises(InputError, match="prompts_file"):
+        freeze_run("generate", config, command="")
+    file.unlink()
+    with pytest.raises(InputError, match="prompts_file"):
+        freeze_run("generate", dataclasses.replace(config, run_id="new"), command="")
+    assert not (tmp_path / "generate" / "g" / "new").exists()
+
+
+def test_an_array_and_a_plain_job_do_not_share_a_run(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    first, second = (World(array_index=i, array_size=2) for i in (0, 1))
+    held = [take_lock(run.part(w.array_index), w, holder="1") for w in (first, second)]
+    with pytest.raises(InputError, match="in use"):
+        take_lock(run, World(), holder="2")
+    with pytest.raises(InputError, match="in use"):
+        take_lock(run.part(0), first, holder="3")
+    other = World(array_index=2, array_size=3)
+    with pytest.raises(InputError, match="in use"):
+        take_lock(run.part(2), other, holder="4")
+    for file in (file for files in held for file in files):
+        file.close()
+    plain = take_lock(run, World(), holder="5")
+    with pytest.raises(InputError, match="in use"):
+        take_lock(run.part(0), first, holder="6")
+    plain[0].close()
+
+
+def test_one_record_tells_of_all_jobs_of_an_array(tmp_path: Path) -> None:
+    def part(index: int, status: str, started: str, ended: str | None) -> None:
+        run = RunDir(tmp_path).part(index)
+        attempt = {"job_id": f"{index}{started}", "started": started, "ended": ended}
+        write_json(
+            run.run_json,
+            {
+                "format": "f", "job": "generate", "run_id": "r", "status": status,
+                "figures": {"by": index}, "gpu_hours": 0.5, "attempts": [attempt],
+            },
+        )  # fmt: skip
+
+    part(0, "finished", "10", "20")
+    part(1, "running", "11", None)
+    part(2, "failed", "12", "15")
+    told = join_records(RunDir(tmp_path))
+    assert (told["status"], told["figures"], told["gpu_hours"]) == ("finished", {"by": 0}, 1.5)
+    assert len(told["attempts"]) == 3
+    # Submitted once more: what finished before says nothing of it.
+    part(1, "running", "30", None)
+    assert join_records(RunDir(tmp_path))["status"] == "running"
+    part(1, "failed", "30", "31")
+    assert join_records(RunDir(tmp_path))["status"] == "failed"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from pipeline.core.errors import InputError
 from pipeline.core.manifest import read_manifest
@@ -228,3 +229,25 @@ def test_another_adapter_under_the_same_name_is_refused(tmp_path: Path, adapter:
     cfg.loras[0].weight = 0.5
     with pytest.raises(InputError, match="loras"):
         run(tmp_path, cfg)
+
+
+def test_an_adapter_given_twice_counts_twice(tmp_path: Path, adapter: Path) -> None:
+    halves = [LoraUse(path=adapter, weight=0.5)] * 2
+    apart = ComputeConfig(fuse_loras=False)
+    run(tmp_path / "twice", config(loras=halves, compute=apart))
+    run(tmp_path / "once", config(loras=[LoraUse(path=adapter)], compute=apart))
+    assert (np.stack(pixels(tmp_path / "twice")) == np.stack(pixels(tmp_path / "once"))).all()
+
+
+def test_an_adapter_for_other_layers_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "foreign.safetensors"
+    names = ("transformer.blocks.0.lora_A.weight", "transformer.blocks.0.lora_B.weight")
+    save_file({name: torch.zeros(2, 2) for name in names}, file)
+    with pytest.raises(InputError, match=r"foreign\.safetensors"):
+        run(tmp_path / "run", config(loras=[LoraUse(path=file)]))
+
+
+def test_a_contact_sheet_of_big_pictures_stays_small(tmp_path: Path) -> None:
+    run(tmp_path, config(sizes_px=[256], prompts=["orc"]))
+    with Image.open(tmp_path / "contact_sheet.png") as sheet:
+        assert max(sheet.size) < 300

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from pipeline.core.errors import InputError
 from pipeline.core.metrics import NullTracker
@@ -133,3 +134,33 @@ def test_what_it_was_made_with_must_be_there(run: Path) -> None:
     Image.new("RGBA", (4, 4)).save(foreign)
     with pytest.raises(InputError, match=r"foreign\.png"):
         Reproducer(models=[BLANK], loras=[], device="cpu").again(foreign.read_bytes(), path=foreign)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[1]", "5", "{", '{"format": "dgx-pixels-image/2"}', "HUGE", "ROW"],
+)
+def test_metadata_of_others_is_one_line(run: Path, text: str) -> None:
+    path = images_of(run)[0]
+    with Image.open(path) as image:
+        told = provenance_of(image)
+        pixels = image.copy()
+    if text in ("HUGE", "ROW"):
+        change = {"batch_rows": 10**9} if text == "HUGE" else {"batch_row": 7, "batch_rows": 7}
+        text = json.dumps(told | change)
+    info = PngInfo()
+    info.add_itxt("dgx-pixels", text)
+    pixels.save(path, pnginfo=info)
+    list(check_image(path, path.read_bytes()))
+    with pytest.raises(InputError, match=path.name):
+        Reproducer(models=[BLANK], loras=[], device="cpu").again(path.read_bytes(), path=path)
+
+
+def test_the_right_base_is_found_among_wrong_ones(run: Path, tmp_path: Path) -> None:
+    wrong = [
+        ModelConfig(family=FamilyName.pixelnano, path=tmp_path / "gone"),
+        ModelConfig(family=FamilyName.pixelnano, path=Path("pipeline/models/assets/pixelnano")),
+    ]
+    path = images_of(run)[0]
+    again = Reproducer(models=[*wrong, BLANK], loras=[], device="cpu").again
+    assert again(path.read_bytes(), path=path) == path.read_bytes()

@@ -133,6 +133,7 @@ def test_tables_of_prompts(tmp_path: Path) -> None:
         ("p.jsonl", '{"prompt": "a", "seed": -1}\n', [":1", "seed"]),
         ("p.jsonl", '{"prompt": "a", "seed": true}\n', [":1", "seed"]),
         ("p.jsonl", "[1]\n", [":1", "object"]),
+        ("p.jsonl", '{"prompt": "\\ud800"}\n', [":1", "character"]),
         ("p.jsonl", "{\n", [":1", "JSON"]),
         ("p.jsonl", '{"seed": 1}\n', [":1", "prompt"]),
         ("p.yaml", "a", [".csv", ".jsonl"]),
@@ -149,6 +150,8 @@ def test_a_bad_row_is_named(tmp_path: Path, name: str, text: str, words: list[st
     ("changes", "word"),
     [
         ({"sizes_px": [33]}, "sizes_px"),
+        ({"pixel_scale": 3}, "model.size_px"),
+        ({"native_size_px": 32}, "native_size_px"),
         ({"variants": [LoraVariant(name="a"), LoraVariant(name="a")]}, "variants"),
         ({"prompts": []}, "prompts"),
     ],
