@@ -76,7 +76,7 @@ class Turn:
             if lap.elapsed_s() > REPORT_S:
                 lap.lap_s()
                 rate = self.store.num_written / self.watch.elapsed_s()
-                log.info("batch %d of %d, %.1f img/s here", done, len(batches), rate)
+                log.info("%d batches of %d made here, %.1f img/s", done, len(batches), rate)
         return True
 
     def _draw(self, batch: Batch, wanted: Sequence[int]) -> None:
