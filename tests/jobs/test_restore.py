@@ -110,6 +110,17 @@ def test_pictures_that_cannot_be(
     assert not out.exists()
 
 
+def test_two_pictures_that_want_one_name_are_told(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (pictures / "0_x8.png").write_bytes((pictures / "1.png").read_bytes())
+    out = tmp_path / "out"
+    assert restore(monkeypatch, pictures, "--out", out) == 2
+    assert "0_x8.png" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_show_tells_what_made_an_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
