@@ -251,3 +251,16 @@ def test_a_contact_sheet_of_big_pictures_stays_small(tmp_path: Path) -> None:
     run(tmp_path, config(sizes_px=[256], prompts=["orc"]))
     with Image.open(tmp_path / "contact_sheet.png") as sheet:
         assert max(sheet.size) < 300
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_blocks_draw_the_same(tmp_path: Path, adapter: Path) -> None:
+    variants = [LoraVariant(name="base"), LoraVariant(name="l", loras=[LoraUse(path=adapter)])]
+    run(tmp_path / "plain", config(variants=variants))
+    compute = ComputeConfig(compile=True, channels_last=True)
+    run(tmp_path / "compiled", config(variants=variants, compute=compute))
+    plain, compiled = (
+        np.stack(pixels(tmp_path / name)).astype(int) for name in ("plain", "compiled")
+    )
+    assert (np.abs(plain - compiled) <= 2).mean() > 0.99
