@@ -52,6 +52,11 @@ def ship(run: RunDir, assets: Path) -> dict[str, str]:
     # transformers loads in the type named here; the fp16 is for the disk, arithmetic is fp32.
     text = assets / "text_encoder" / "config.json"
     write_json(text, read_json(text) | {"dtype": "float32"})
+    for file in (assets / "model_index.json", *sorted(assets.glob("*/config.json"))):
+        # Where the model lay on the machine that made it is nobody's concern.
+        told = read_json(file)
+        if told.pop("_name_or_path", None) is not None:
+            write_json(file, told)
     weights = sorted(assets.rglob("*.safetensors"))
     for file in weights:
         file.chmod(0o644)

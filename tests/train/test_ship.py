@@ -52,6 +52,8 @@ def test_a_run_is_shipped_and_loads_under_its_digests(smoke_data: Path, tmp_path
     assert told["sha256"] == digests
     assert told["figures"]["num_images"] == 8
     assert told["licences"] == ["CC0-1.0"]
+    texts = [file.read_text() for file in assets.rglob("*.json")]
+    assert not any(str(tmp_path) in text for text in texts), "nor where it was made"
     loaded = load_model(
         ModelConfig(family=FamilyName.pixelnano, path=assets, sha256=digests), device="cpu"
     )
