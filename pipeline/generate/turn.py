@@ -115,6 +115,7 @@ class Turn:
             check.lap_s()
             self.ledger.refresh()
             missing = len(self.ledger.missing(asked, attempt))
+            looked_s = check.elapsed_s()
             if not missing:
                 return True
             if self.should_stop():
@@ -132,6 +133,6 @@ class Turn:
             self.store.flush()
             # Looking must not slow those who draw; a stop is heard all the same.
             pause = Stopwatch()
-            pause_s = max(POLL_S, 10 * check.elapsed_s())
+            pause_s = max(POLL_S, 10 * looked_s)
             while pause.elapsed_s() < pause_s and not self.should_stop():
                 sleep(POLL_S)

@@ -130,3 +130,26 @@ def test_a_redraw_that_was_killed_before_its_record_is_made_again(tmp_path: Path
     assert outcome.position == NUM_IMAGES + NUM_IMAGES // 3
     assert {p.name: p.read_bytes() for p in run.images.iterdir()} == before
     assert list(check_run(run)) == []
+
+
+def test_who_waits_and_draws_for_a_dead_one_does_not_pause_for_as_long_as_that_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.generate.claims.STALE_S", 0.3)
+    monkeypatch.setattr("pipeline.generate.claims.STALE_BATCHES", 0.0)
+    slept_s: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept_s.append(seconds)
+        time.sleep(seconds)
+
+    monkeypatch.setattr("pipeline.generate.turn.sleep", sleep)
+    cfg = config()
+    for batch in build_work(cfg).cut(range(NUM_IMAGES), batch_size=3):
+        claim = tmp_path / "run" / "claims" / batch.name
+        claim.parent.mkdir(parents=True, exist_ok=True)
+        claim.write_text("dead")
+    world = World(array_index=1, array_size=2)
+    assert make(tmp_path / "run", cfg, world, null_model([], 0.1)).finished
+    # It draws for 2 s, and looks for less than a hundredth of that.
+    assert sum(slept_s) < 5
