@@ -20,9 +20,7 @@ from pipeline.core.rundir import RunDir
 from pipeline.core.timing import Stopwatch
 from pipeline.core.world import World
 from pipeline.generate.conf import GateConfig, GenerateConfig
-from pipeline.generate.finish import describe_finish, finisher_of
 from pipeline.generate.loop import make_all
-from pipeline.generate.recipe import Recipe
 from pipeline.generate.verify import check_run
 from pipeline.generate.work import Item, build_work
 from pipeline.models.conf import FamilyName, ModelConfig
@@ -50,22 +48,14 @@ def measure(num_images: int, folder: Path) -> dict[str, float | int]:
     )
     run_dir = RunDir(folder)
     work = build_work(cfg)
-    recipe = Recipe(
-        cfg,
-        work=work,
-        model_sha256="0" * 64,
-        loras=[[]],
-        post=describe_finish(cfg),
-        run_dir=run_dir,
-    )
 
     def make() -> None:
         outcome = make_all(
             cfg,
             work,
             null_model,
-            recipe=recipe,
-            finish=finisher_of(recipe.shared),
+            model_sha256="0" * 64,
+            loras=[[]],
             world=World(),
             run_dir=run_dir,
             tracker=NullTracker(),

@@ -24,9 +24,7 @@ from pipeline.core.timing import Stopwatch
 from pipeline.core.world import World
 from pipeline.generate.conf import GenerateConfig, SamplerConfig
 from pipeline.generate.draw import Drawer
-from pipeline.generate.finish import describe_finish, finisher_of
 from pipeline.generate.loop import make_all
-from pipeline.generate.recipe import Recipe
 from pipeline.generate.work import build_work
 from pipeline.models.conf import FamilyName, ModelConfig
 from pipeline.models.pixelnano import ASSETS
@@ -61,20 +59,12 @@ def build(
 def ours(cfg: GenerateConfig, drawer: Drawer, folder: Path) -> None:
     """Make the whole run."""
     work, run_dir = build_work(cfg), RunDir(folder)
-    recipe = Recipe(
-        cfg,
-        work=work,
-        model_sha256=drawer.model.digest,
-        loras=[[]],
-        post=describe_finish(cfg),
-        run_dir=run_dir,
-    )
     outcome = make_all(
         cfg,
         work,
         drawer,
-        recipe=recipe,
-        finish=finisher_of(recipe.shared),
+        model_sha256=drawer.model.digest,
+        loras=[[]],
         world=World(),
         run_dir=run_dir,
         tracker=NullTracker(),

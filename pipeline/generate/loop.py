@@ -16,10 +16,10 @@ from pipeline.core.world import World
 from pipeline.generate.claims import Claims
 from pipeline.generate.conf import GenerateConfig
 from pipeline.generate.draw import Drawer
-from pipeline.generate.finish import describe_finish, finisher_of
+from pipeline.generate.finish import finisher_of
 from pipeline.generate.ledger import Ledger
-from pipeline.generate.recipe import Recipe
-from pipeline.generate.store import Finish, ImageStore
+from pipeline.generate.recipe import LoraRecords, Recipe
+from pipeline.generate.store import ImageStore
 from pipeline.generate.summary import end_run
 from pipeline.generate.turn import Draw, Turn
 from pipeline.generate.work import WorkList, build_work
@@ -52,20 +52,12 @@ def generate(
         precision=cfg.precision,
         device=world.device,
     )
-    recipe = Recipe(
-        cfg,
-        work=work,
-        model_sha256=drawer.model.digest,
-        loras=drawer.adapters.records,
-        post=describe_finish(cfg),
-        run_dir=run_dir,
-    )
     return make_all(
         cfg,
         work,
         drawer,
-        recipe=recipe,
-        finish=finisher_of(recipe.shared),
+        model_sha256=drawer.model.digest,
+        loras=drawer.adapters.records,
         world=world,
         run_dir=run_dir,
         tracker=tracker,
@@ -78,14 +70,27 @@ def make_all(
     work: WorkList,
     draw: Draw,
     *,
-    recipe: Recipe,
-    finish: Finish,
+    model_sha256: str,
+    loras: list[LoraRecords],
     world: World,
     run_dir: RunDir,
     tracker: Tracker,
     should_stop: Callable[[], bool],
 ) -> Outcome:
-    """Do the work with anything that draws: see ``generate``."""
+    """Do the work with anything that draws: see ``generate``.
+
+    Args:
+        cfg: The run's settings.
+        work: What to make.
+        draw: From items to pixels.
+        model_sha256: Digest of what draws, for the record.
+        loras: Of each variant: its adapters, for the record.
+        world: This process among its siblings.
+        run_dir: Where everything goes.
+        tracker: Where figures go.
+        should_stop: Whether to save and go.
+    """
+    recipe = Recipe(cfg, work=work, model_sha256=model_sha256, loras=loras, run_dir=run_dir)
     recipe.hold(run_dir, batch_size=cfg.batch_size)
     ledger = Ledger(run_dir)
     ledger.refresh()
@@ -95,7 +100,7 @@ def make_all(
         run_dir,
         writer=world.writer,
         describe=recipe.describe,
-        finish=finish,
+        finish=finisher_of(recipe.shared),
         num_threads=world.num_threads,
     )
     claims = None

@@ -6,6 +6,7 @@ from pipeline.core.errors import InputError
 from pipeline.core.files import create_json, read_json
 from pipeline.core.rundir import RunDir
 from pipeline.generate.conf import GenerateConfig
+from pipeline.generate.finish import describe_finish
 from pipeline.generate.work import Item, WorkList
 from pipeline.models.conf import ModelConfig
 
@@ -23,7 +24,6 @@ class Recipe:
         work: WorkList,
         model_sha256: str,
         loras: list[LoraRecords],
-        post: dict[str, Any],
         run_dir: RunDir,
     ) -> None:
         """Gather.
@@ -33,8 +33,10 @@ class Recipe:
             work: Its work.
             model_sha256: Digest over the base's weights.
             loras: Of each variant: its adapters.
-            post: The finishing that follows the model.
             run_dir: Knows the run's name and where its code came from.
+
+        Raises:
+            InputError: The palette of the finishing is not usable.
         """
         self.work, self.loras = work, loras
         origin = read_json(run_dir.code_json) if run_dir.code_json.exists() else {}
@@ -56,7 +58,7 @@ class Recipe:
             },
             "precision": cfg.precision.value,
             "pixel_scale": cfg.pixel_scale,
-            "post": post,
+            "post": describe_finish(cfg),
         }
 
     def describe(self, item: Item) -> dict[str, Any]:

@@ -14,9 +14,7 @@ from pipeline.core.outcome import Outcome
 from pipeline.core.rundir import RunDir
 from pipeline.core.world import World
 from pipeline.generate.conf import GateConfig, GenerateConfig
-from pipeline.generate.finish import describe_finish, finisher_of
 from pipeline.generate.loop import make_all
-from pipeline.generate.recipe import Recipe
 from pipeline.generate.summary import read_records
 from pipeline.generate.verify import check_run
 from pipeline.generate.work import Item, build_work
@@ -52,12 +50,8 @@ def make(
 ) -> Outcome:
     work, run_dir = build_work(cfg), RunDir(path)
     path.mkdir(parents=True, exist_ok=True)
-    recipe = Recipe(
-        cfg, work=work, model_sha256="0" * 64, loras=[[]], post=describe_finish(cfg),
-        run_dir=run_dir,
-    )  # fmt: skip
     return make_all(
-        cfg, work, draw, recipe=recipe, finish=finisher_of(recipe.shared), world=world,
+        cfg, work, draw, model_sha256="0" * 64, loras=[[]], world=world,
         run_dir=run_dir, tracker=NullTracker(), should_stop=lambda: False,
     )  # fmt: skip
 
