@@ -57,17 +57,22 @@ def _check_recorded(path: Path, record: Mapping[str, Any]) -> Iterator[Fault]:
         return
     if sha256_bytes(data) != record["sha256"]:
         yield Fault(path, f"was changed: sha256 is not the recorded {record['sha256'][:12]}...")
-    for fault in check_image(path, data):
-        yield fault
+    told, faults = _read(path, data)
+    yield from faults
+    if faults:
         return
-    told = provenance_of(Image.open(BytesIO(data)))
     for key in ("index", "prompt", "seed", "attempt"):
         if told.get(key) != record[key]:
             yield Fault(path, f"says {key} {told.get(key)!r}, its record {record[key]!r}")
 
 
-def check_image(path: Path, data: bytes) -> Iterator[Fault]:
-    """Yield what is wrong with a file by itself: its pixels against its own metadata."""
+def check_image(path: Path, data: bytes) -> list[Fault]:
+    """Return what is wrong with a file by itself: its pixels against its own metadata."""
+    return _read(path, data)[1]
+
+
+def _read(path: Path, data: bytes) -> tuple[dict[str, Any], list[Fault]]:
+    """Return an image's metadata and what is wrong with it."""
     try:
         with Image.open(BytesIO(data)) as image:
             pixels, told = np.asarray(image), provenance_of(image)
@@ -78,12 +83,13 @@ def check_image(path: Path, data: bytes) -> Iterator[Fault]:
         SyntaxError,
         ValueError,
     ) as error:
-        yield Fault(path, f"is not a whole PNG ({error})")
-        return
+        return {}, [Fault(path, f"is not a whole PNG ({error})")]
     if "pixels_sha256" not in told:
-        yield Fault(path, "is foreign: it does not say what made it")
-    elif pixels_digest(pixels) != told["pixels_sha256"]:
-        yield Fault(path, "was changed: its pixels are not those that its metadata names")
+        return told, [Fault(path, "is foreign: it does not say what made it")]
+    if pixels_digest(pixels) != told["pixels_sha256"]:
+        what = "was changed: its pixels are not those that its metadata names"
+        return told, [Fault(path, what)]
+    return told, []
 
 
 def images_of(path: Path) -> list[Path]:
