@@ -28,6 +28,7 @@ from eval.kernel import Distance, Sample, kernel_distances
 from eval.neighbours import nearest
 from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.files import read_json, write_atomic
+from pipeline.core.picture import png_bytes
 from pipeline.core.sheet import side_by_side
 from pipeline.core.timing import Stopwatch
 from pipeline.data.dataset import Dataset, Split
@@ -115,9 +116,7 @@ def about_sprites(
     near_held_out, _ = nearest([np.asarray(image) for image in art(held_out)], bytes_of)
     order = np.argsort(near)[:NEAREST_PAIRS]
     sheet = side_by_side([drawn[i] for i in order], [train_art[which[i]] for i in order], pairs=8)
-    buffer = BytesIO()
-    sheet.save(buffer, format="PNG")
-    write_atomic(pairs, buffer.getvalue())
+    write_atomic(pairs, png_bytes(sheet))
     first_percentile = float(np.quantile(near_held_out, QUANTILES[0]))
     return _told(found) | {
         "num_drawn": len(prompts),

@@ -19,7 +19,6 @@ import json
 import platform
 import sys
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +44,7 @@ from bench.learned import PYTHON, enlarge_learned
 from eval.similarity import compare, psnr_db
 from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.files import write_atomic
+from pipeline.core.picture import png_bytes
 from pipeline.core.sheet import contact_sheet
 from pipeline.core.timing import Stopwatch
 from pipeline.generate.conf import SamplerConfig
@@ -209,9 +209,7 @@ def write_pictures(folder: Path, show: dict[str, list[Bytes]], *, python: Path |
     }
     files |= {f"damaged/{i:03d}.png": Image.fromarray(one) for i, one in enumerate(columns[0])}
     for name, picture in files.items():
-        buffer = BytesIO()
-        picture.save(buffer, format="PNG")
-        write_atomic(folder / name, buffer.getvalue())
+        write_atomic(folder / name, png_bytes(picture))
 
 
 def build_denoiser(strength: float, *, adds_noise: bool) -> Denoiser:

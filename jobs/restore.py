@@ -9,7 +9,6 @@ says so. See docs/demos.md.
 
 import argparse
 import sys
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from bench.learned import PYTHON, enlarge_learned
 from jobs.runtime.quiet import quiet_libraries
 from pipeline.core.errors import InputError, one_line_errors
+from pipeline.core.picture import png_bytes
 from pipeline.export.folder import check_replaceable, write_folder
 from pipeline.pixels.conf import PaletteConfig, PaletteName
 from pipeline.pixels.oklab import Bytes
@@ -57,9 +57,9 @@ def _outputs(
     sure = [file for file, one in zip(files, found, strict=True) if one.native_KLC is not None]
     wanted: list[tuple[str, bytes]] = []
     for file, native, big in zip(sure, natives, _enlarged(natives, given), strict=True):
-        wanted.append((f"{file.stem}.png", _encode(native)))
+        wanted.append((f"{file.stem}.png", png_bytes(Image.fromarray(native))))
         if given.enlarge > 1:
-            wanted.append((f"{file.stem}_x{given.enlarge}.png", _encode(big)))
+            wanted.append((f"{file.stem}_x{given.enlarge}.png", png_bytes(Image.fromarray(big))))
     if given.copy_unsure:
         wanted += [(file.name, file.read_bytes()) for file in files if file not in sure]
     out = dict(wanted)
@@ -148,12 +148,6 @@ def _told(files: list[Path], found: list[Restored]) -> dict[str, object]:
         file.name: one.record | ({"not_sure": one.why} if one.why else {})
         for file, one in zip(files, found, strict=True)
     }
-
-
-def _encode(pixels: Bytes) -> bytes:
-    buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    return buffer.getvalue()
 
 
 def _parse() -> argparse.Namespace:

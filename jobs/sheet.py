@@ -6,13 +6,13 @@
 
 import argparse
 import sys
-from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
 
 from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.files import write_atomic
+from pipeline.core.picture import load_picture, png_bytes
 from pipeline.core.rundir import RunDir
 from pipeline.core.sheet import contact_sheet, repeat, side_by_side
 
@@ -52,9 +52,7 @@ def main() -> int:
             pairs=arguments.pairs,
             enlarge=enlarge,
         )
-    buffer = BytesIO()
-    sheet.save(buffer, format="PNG")
-    write_atomic(arguments.out, buffer.getvalue())
+    write_atomic(arguments.out, png_bytes(sheet))
     return 0
 
 
@@ -62,13 +60,7 @@ def _images(run: RunDir) -> dict[str, Image.Image]:
     files = sorted(run.images.glob("*.png"))
     if not files:
         raise InputError(f"{run.path}: no images there; is it a run of jobs.generate?")
-    return {file.name: _open(file) for file in files}
-
-
-def _open(file: Path) -> Image.Image:
-    # Copied: a file that stays open a picture would use up what a process may open.
-    with Image.open(file) as image:
-        return image.copy()
+    return {file.name: load_picture(file) for file in files}
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ samples/000000016384.png               the grid
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -14,6 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pipeline.core.files import write_atomic
+from pipeline.core.picture import load_picture, png_bytes
 from pipeline.core.sheet import contact_sheet
 from pipeline.core.world import World
 from pipeline.generate.conf import Precision, SamplerConfig
@@ -63,9 +63,7 @@ def draw_samples(
             precision=precision,
         )
         for index, image in zip(indices, images, strict=True):
-            buffer = BytesIO()
-            Image.fromarray(image).save(buffer, format="PNG")
-            write_atomic(folder / f"{index:09d}.png", buffer.getvalue())
+            write_atomic(folder / f"{index:09d}.png", png_bytes(Image.fromarray(image)))
 
 
 def join_grid(folder: Path, *, num_samples: int, columns: int) -> Path | None:
@@ -79,7 +77,6 @@ def join_grid(folder: Path, *, num_samples: int, columns: int) -> Path | None:
     files = [folder / f"{index:09d}.png" for index in range(num_samples)]
     if not all(file.exists() for file in files):
         return None
-    buffer = BytesIO()
-    contact_sheet([Image.open(file) for file in files], columns=columns).save(buffer, format="PNG")
-    write_atomic(sheet, buffer.getvalue())
+    images = [load_picture(file) for file in files]
+    write_atomic(sheet, png_bytes(contact_sheet(images, columns=columns)))
     return sheet

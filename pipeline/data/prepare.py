@@ -9,7 +9,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from PIL import Image
 from pipeline.core.errors import InputError
 from pipeline.core.files import sha256_bytes, write_atomic, write_json
 from pipeline.core.outcome import Outcome
+from pipeline.core.picture import png_bytes
 from pipeline.core.sheet import contact_sheet
 from pipeline.data.conf import ArtKind, PrepareConfig, SourceKind
 from pipeline.data.dataset import CARD, FORMAT
@@ -272,6 +272,4 @@ def _report(kept: list[Kept], rejected: list[Rejected]) -> dict[str, Any]:
 def _write_sheet(path: Path, kept: list[Kept]) -> None:
     step = max(1, len(kept) // SHEET_IMAGES)
     images = [Image.fromarray(k.pixels) for k in kept[::step][:SHEET_IMAGES]]
-    buffer = BytesIO()
-    contact_sheet(images, columns=16, enlarge=2).save(buffer, format="PNG")
-    write_atomic(path, buffer.getvalue())
+    write_atomic(path, png_bytes(contact_sheet(images, columns=16, enlarge=2)))

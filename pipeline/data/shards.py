@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from pipeline.core.files import sha256_bytes, write_atomic
+from pipeline.core.picture import png_bytes
 from pipeline.data.dataset import INDEX_VERSION
 from pipeline.data.sources.art import Pixels
 
@@ -20,9 +21,7 @@ Sample = tuple[int, Pixels, Mapping[str, Any]]
 
 def encode_png(pixels: Pixels) -> bytes:
     """Encode RGBA bytes as PNG; every image of a data set is RGBA8, so that DALI keeps alpha."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
+    return png_bytes(Image.fromarray(pixels), optimize=True)
 
 
 def write_shards(

@@ -5,13 +5,13 @@ Shape legend: H, W pixels; 4 is red, green, blue and straight alpha.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
 from pipeline.core.errors import InputError
+from pipeline.core.picture import png_bytes
 from pipeline.export.conf import ExportConfig
 from pipeline.export.packing import Box, pack
 from pipeline.export.records import Sprite
@@ -134,9 +134,7 @@ def page_pixels(atlas: Atlas, page: int) -> UInt8[np.ndarray, "H W 4"]:
 
 def encode(pixels_HWC: UInt8[np.ndarray, "H W 4"]) -> bytes:
     """Return a PNG: the same bytes for the same pixels."""
-    buffer = BytesIO()
-    Image.fromarray(pixels_HWC).save(buffer, format="PNG")
-    return buffer.getvalue()
+    return png_bytes(Image.fromarray(pixels_HWC))
 
 
 def _whole_box(sprite: Sprite) -> tuple[int, int, int, int]:

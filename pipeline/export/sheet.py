@@ -2,10 +2,11 @@
 
 import csv
 import math
-from io import BytesIO, StringIO
+from io import StringIO
 
 from PIL import Image
 
+from pipeline.core.picture import png_bytes
 from pipeline.core.sheet import GAP_PX, contact_sheet
 from pipeline.export.atlas import Atlas, page_file
 
@@ -23,11 +24,9 @@ def write(atlas: Atlas) -> dict[str, bytes]:
         place = (item.x_px, item.y_px, item.width_px, item.height_px)
         told = (item.sprite.file, item.sprite.prompt or "")
         rows.writerow([item.sprite.name, page_file(item.page), *place, *told])
-    buffer = BytesIO()
-    _contact_sheet(atlas).save(buffer, format="PNG")
     return {
         "sprites.csv": table.getvalue().encode("utf-8", "replace"),
-        "contact_sheet.png": buffer.getvalue(),
+        "contact_sheet.png": png_bytes(_contact_sheet(atlas)),
     }
 
 

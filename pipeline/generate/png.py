@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from pipeline.core.files import sha256_bytes
+from pipeline.core.picture import png_bytes
 
 KEY = "dgx-pixels"
 """Keyword of the iTXt chunk with everything, as JSON."""
@@ -24,9 +24,7 @@ def encode(pixels: Pixels, provenance: Mapping[str, Any]) -> bytes:
     info = PngInfo()
     info.add_itxt(KEY, json.dumps(dict(provenance), sort_keys=True, ensure_ascii=False))
     info.add_itxt(PARAMETERS, parameters_text(provenance))
-    buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", pnginfo=info)
-    return buffer.getvalue()
+    return png_bytes(Image.fromarray(pixels), pnginfo=info)
 
 
 def provenance_of(image: Image.Image) -> dict[str, Any]:

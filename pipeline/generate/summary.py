@@ -12,6 +12,7 @@ from PIL import Image
 
 from pipeline.core.errors import InputError
 from pipeline.core.files import read_json, write_atomic
+from pipeline.core.picture import png_bytes
 from pipeline.core.rundir import RunDir
 from pipeline.core.sheet import contact_sheet
 from pipeline.generate.conf import GateConfig
@@ -39,12 +40,11 @@ def end_run(
         due(gates, range(len(work)), attempt=last + 1, looks=ledger.looks) if gates.are_on else ()
     )
     write_table(run_dir, turned_away=turned_away)
-    buffer = BytesIO()
     files = sorted(run_dir.images.glob("*.png"))[:SHEET_IMAGES]
     images = [_open(file) for file in files]
     enlarge = max(1, SHEET_SIDE_PX // max(max(image.size) for image in images))
-    contact_sheet(images, columns=sheet_columns, enlarge=enlarge).save(buffer, format="PNG")
-    write_atomic(run_dir.contact_sheet, buffer.getvalue())
+    sheet = contact_sheet(images, columns=sheet_columns, enlarge=enlarge)
+    write_atomic(run_dir.contact_sheet, png_bytes(sheet))
     log.info("contact sheet: %s", run_dir.contact_sheet)
     redrawn = sum(ledger.attempt(index) > 0 for index in range(len(work)))
     return {"num_redrawn": redrawn, "num_not_accepted": len(turned_away)}
