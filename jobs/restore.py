@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from bench.learned import PYTHON, enlarge_learned
 from jobs.runtime.quiet import quiet_libraries
 from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.picture import png_bytes
 from pipeline.export.folder import check_replaceable, write_folder
 from pipeline.pixels.conf import PaletteConfig, PaletteName
+from pipeline.pixels.learned import PYTHON, enlarge_learned
 from pipeline.pixels.oklab import Bytes
 from pipeline.pixels.restore import CleanUp, RestoreConfig, Restored, Restorer
 from pipeline.pixels.scale import Scaler, enlarge

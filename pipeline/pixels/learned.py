@@ -17,7 +17,7 @@ from pipeline.pixels.oklab import Bytes
 
 PYTHON = Path("build/scaler/bin/python")
 FACTORS = (2, 3, 4)
-SCRIPT = Path(__file__).parent / "scaler" / "run.py"
+SCRIPT = Path(__file__).parents[2] / "deploy" / "scaler" / "run.py"
 
 
 def enlarge_learned(images: Sequence[Bytes], factor: int, *, python: Path = PYTHON) -> list[Bytes]:

@@ -1,6 +1,6 @@
 """Enlarges PNG files with a learned scaler; needs nothing of this project.
 
-    build/scaler/bin/python bench/scaler/run.py 4 IN_FOLDER OUT_FOLDER
+    build/scaler/bin/python deploy/scaler/run.py 4 IN_FOLDER OUT_FOLDER
 
 Real-ESRGAN's animevideov3 of factor 2, 3 or 4, on one thread. Colour and alpha go through the
 network apart, alpha as a grey picture; under transparent pixels lies the mean visible colour.
