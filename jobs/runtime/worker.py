@@ -9,7 +9,6 @@ import logging
 import os
 import platform
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -36,26 +35,12 @@ from jobs.runtime.trackers import Trackers, build_trackers
 from jobs.runtime.world import export_process_group, job_id, read_world
 from pipeline.core.errors import EXIT_INPUT, InputError, plain
 from pipeline.core.files import write_json
+from pipeline.core.machine import read_machine, read_packages
 from pipeline.core.outcome import Outcome
 from pipeline.core.rundir import RunDir
 from pipeline.core.world import World
 
 log = logging.getLogger(__name__)
-
-PACKAGES = (
-    "torch",
-    "diffusers",
-    "peft",
-    "accelerate",
-    "transformers",
-    "submitit",
-    "hydra-core",
-    "wandb",
-    "nvidia-dali-cuda130",
-    "numpy",
-    "pillow",
-    "safetensors",
-)
 
 
 class Worker:
@@ -200,11 +185,10 @@ def _log_to_file(run_dir: RunDir, world: World) -> None:
 
 def _environment(world: World) -> dict[str, Any]:
     return {
-        "host": platform.node(),
+        **dataclasses.asdict(read_machine()),
         "python": platform.python_version(),
-        "system": platform.platform(),
         "num_threads": world.num_threads,
         "world_size": world.world_size,
         "device": world.device,
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": read_packages(),
     }
