@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from bench.conf import BenchConfig
 from pipeline.data.conf import PrepareConfig
 from pipeline.generate.conf import GenerateConfig
 from train.conf import TrainConfig
@@ -184,3 +185,23 @@ class GenerateJob(GenerateConfig, JobConfig):
             raise ValueError(f"array: {self.array} is below 1")
         GenerateConfig.__post_init__(self)
         JobConfig.__post_init__(self)
+
+
+@dataclass(kw_only=True)
+class BenchJob(BenchConfig, JobConfig):
+    """``jobs.bench``."""
+
+    baseline: bool = False
+    """Whether to keep the result below ``baselines_dir`` too, as this hardware's."""
+    baselines_dir: Path = Path("bench/baselines")
+    """Where baselines lie, one file a bench and hardware."""
+
+    def __post_init__(self) -> None:
+        BenchConfig.__post_init__(self)
+        JobConfig.__post_init__(self)
+        if self.cluster.num_nodes * self.cluster.tasks_per_node > 1:
+            raise ValueError(
+                f"cluster.tasks_per_node: {self.cluster.tasks_per_node} on "
+                f"{self.cluster.num_nodes} nodes; a bench is one task and starts ranks itself "
+                "(num_ranks=[...]): give cluster.tasks_per_node=1 and all its cores"
+            )

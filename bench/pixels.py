@@ -1,35 +1,29 @@
 """Native pixels back from enlarged ones: how often exactly, and how fast, ours and others.
 
-    python -m bench.finish data/sprites32 --count 40
-    make bench-rivals && python -m bench.finish data/sprites32 --rivals build/rivals/bin/python
-
-Sprites of the data set, on a plain ground with one cell of it around them, are enlarged by 7.3 with
-an offset of a part of a cell, then blurred (Gaussian, 1 px), or noised (Gaussian, 8 of 255), or
+Sprites of the data set, on a plain ground with one cell of it around them, are enlarged with an
+offset of a part of a cell, then blurred (Gaussian, 1 px), or noised (Gaussian, 8 of 255), or
 compressed (JPEG, quality 80), or all three in that order. A result is snapped to the sprite's own
 palette, ours and theirs alike, and laid over the sprite where it fits best. A pixel is recovered
-when it is within 0.05 (OKLab) of the true colour; an image when all 1024 are. "Same" are pixels of
-the very same palette entry: among many near colours noise leaves that to chance. "Kept" are images
-that were not reduced to some 32 px: not sure, failed, or taken to be native. The others run
-with their default settings, in their own environment. One thread each. The last line of stdout is
-the JSON.
+when it is within 0.05 (OKLab) of the true colour; an image is exact when all 1024 are. "Same" are
+pixels of the very same palette entry: among many near colours noise leaves that to chance. "Kept"
+are images that were not reduced to some 32 px: not sure, failed, or taken to be native. The others
+run with their default settings, in their own environment (``make bench-rivals``). One thread each.
 """
 
-import argparse
 import json
-import platform
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageFilter
 
-from pipeline.core.errors import InputError, one_line_errors
+from bench.conf import BenchConfig
+from bench.record import Row, row
+from pipeline.core.errors import InputError
 from pipeline.core.seeds import derive_permutation, derive_seed, derive_uniform
 from pipeline.core.sheet import contact_sheet
 from pipeline.core.timing import Stopwatch
@@ -41,6 +35,8 @@ from pipeline.pixels.oklab import Bytes, nearest, squared, to_oklab
 CONDITIONS = ("clean", "blur", "noise", "jpeg", "all")
 RIVALS = ("proper-pixel-art", "unfake")
 NATIVE_PX = 32
+SEED = 1
+"""Which sprites: those the published table is of."""
 TOLERANCE = 0.05
 BATCH = 8
 MARGIN = 4
@@ -160,35 +156,60 @@ def _open(file: Path) -> Bytes:
         return np.array(image.convert("RGB"))
 
 
-def measure(
-    sprites: list[Bytes], *, scale: float, python: Path | None, show: Path | None
-) -> list[dict[str, Any]]:
-    """Return one row a condition and tool."""
-    rows: list[dict[str, Any]] = []
-    for condition in CONDITIONS:
-        images = [
-            degrade(enlarge(native, scale=scale, number=number), condition, number=number)
-            for number, native in enumerate(sprites)
-        ]
-        results = {"ours": run_ours(images)}
-        for tool in RIVALS if python else ():
-            results[tool] = run_rival(python or Path(), tool, images)
-        for tool, (found, time_s) in results.items():
-            shares = [recovered(*pair) for pair in zip(found, sprites, strict=True)]
-            rows.append(
-                {
-                    "condition": condition,
-                    "tool": tool,
-                    "exact_share": round(float(np.mean([near == 1.0 for near, _ in shares])), 4),
-                    "pixel_share": round(float(np.mean([near for near, _ in shares])), 4),
-                    "same_entry_share": round(float(np.mean([same for _, same in shares])), 4),
-                    "not_reduced": sum(not _is_reduced(one) for one in found),
-                    "rate_img_per_s": round(len(images) / time_s, 2),
-                }
-            )
-        if show is not None:
+def measure(cfg: BenchConfig, *, show: Path) -> tuple[list[Row], list[str]]:
+    """Measure ours, and others where ``rivals`` names their Python.
+
+    Args:
+        cfg: Data set, number of sprites, enlargement.
+        show: Folder for one sheet a condition: truth, input, each tool's result.
+
+    Returns:
+        Rows named ``<tool>.<condition>.<exact|pixels|same|kept|rate>``, and sentences.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        sprites = load_sprites(cfg.data.path, cfg.num_images, seed=SEED)
+        rows: list[Row] = []
+        for condition in CONDITIONS:
+            images = [
+                degrade(enlarge(native, scale=cfg.scale, number=number), condition, number=number)
+                for number, native in enumerate(sprites)
+            ]
+            results = {"ours": run_ours(images)}
+            for tool in RIVALS if cfg.rivals else ():
+                results[tool] = run_rival(cfg.rivals or Path(), tool, images)
+            for tool, (found, time_s) in results.items():
+                rows += _rows(f"{tool}.{condition}", found, sprites, time_s=time_s)
             _show(show / f"{condition}.png", sprites, images, results)
-    return rows
+    finally:
+        torch.set_num_threads(before)
+    return rows, [_sentence(rows)]
+
+
+def _rows(
+    name: str, found: list[Bytes | None], sprites: list[Bytes], *, time_s: float
+) -> list[Row]:
+    shares = [recovered(*pair) for pair in zip(found, sprites, strict=True)]
+    kept = sum(not _is_reduced(one) for one in found)
+    return [
+        row(f"{name}.exact", [float(np.mean([near == 1.0 for near, _ in shares]))], unit="share"),
+        row(f"{name}.pixels", [float(np.mean([near for near, _ in shares]))], unit="share"),
+        row(f"{name}.same", [float(np.mean([same for _, same in shares]))], unit="share"),
+        row(f"{name}.kept", [float(kept)], unit="images", higher_is_better=False),
+        row(f"{name}.rate", [len(found) / time_s], unit="img/s", warmup=1),
+    ]
+
+
+def _sentence(rows: list[Row]) -> str:
+    told = {each.name: each.median for each in rows}
+    tools = ["ours", *(tool for tool in RIVALS if f"{tool}.all.exact" in told)]
+    return "all damages at once: " + "; ".join(
+        f"{tool} {100 * (told[f'{tool}.all.exact'] or 0):.0f} % of images exact, "
+        f"{100 * (told[f'{tool}.all.pixels'] or 0):.0f} % of pixels, "
+        f"{told[f'{tool}.all.rate']} img/s"
+        for tool in tools
+    )
 
 
 def _show(
@@ -201,55 +222,9 @@ def _show(
     side = (MOST_PX, MOST_PX)
     series: list[Sequence[Bytes | None]] = [sprites, images, *(one for one, _ in results.values())]
     cells = []
-    for row in series:
-        for image in row[:12]:
+    for images_of_row in series:
+        for image in images_of_row[:12]:
             picture = Image.new("RGB", side) if image is None else Image.fromarray(image)
             cells.append(picture if max(picture.size) <= MOST_PX else picture.resize(side))
     file.parent.mkdir(parents=True, exist_ok=True)
     contact_sheet(cells, columns=min(12, len(sprites)), enlarge=2).save(file)
-
-
-@one_line_errors
-def main() -> int:
-    """Print the table and the JSON."""
-    parser = argparse.ArgumentParser(prog="python -m bench.finish", description=__doc__)
-    parser.add_argument("dataset", type=Path, help="32-px sprites, as jobs.prepare makes them")
-    parser.add_argument("--count", type=int, default=40, help="sprites")
-    parser.add_argument("--seed", type=int, default=0, help="which sprites")
-    parser.add_argument("--scale", type=float, default=7.3, help="enlargement")
-    parser.add_argument("--rivals", type=Path, help="Python that has bench/rivals/requirements.txt")
-    parser.add_argument("--show", type=Path, help="folder for sheets of results")
-    given = parser.parse_args()
-    if given.rivals is not None and not given.rivals.is_file():
-        raise InputError(f"{given.rivals}: no such Python; make bench-rivals makes one")
-    torch.set_num_threads(1)
-    sprites = load_sprites(given.dataset, given.count, seed=given.seed)
-    rows = measure(sprites, scale=given.scale, python=given.rivals, show=given.show)
-    print(
-        f"{'condition':<10}{'tool':<18}{'exact':>7}{'pixels':>8}{'same':>7}{'kept':>6}{'img/s':>9}"
-    )
-    for row in rows:
-        print(
-            f"{row['condition']:<10}{row['tool']:<18}{row['exact_share']:>7.1%}"
-            f"{row['pixel_share']:>8.1%}{row['same_entry_share']:>7.1%}{row['not_reduced']:>6}"
-            f"{row['rate_img_per_s']:>9.2f}"
-        )
-    about = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
-    print(
-        json.dumps(
-            {
-                "bench": "finish",
-                "num_images": len(sprites),
-                "seed": given.seed,
-                "scale": given.scale,
-                "num_threads": 1,
-            }
-            | about
-            | {"rows": rows}
-        )
-    )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

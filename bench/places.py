@@ -1,0 +1,43 @@
+"""Where baselines lie, and the places that wait for a machine we have not measured.
+
+bench/baselines/<bench>.<hardware>.json
+"""
+
+import dataclasses
+import re
+from pathlib import Path
+
+from bench.record import BenchResult, Conditions
+
+DGX_B200 = Conditions(hardware="8 x NVIDIA B200", device="cuda")
+
+
+def slug(hardware: str) -> str:
+    """Return a hardware's name as a part of a file's."""
+    return re.sub(r"[^a-z0-9]+", "_", hardware.lower()).strip("_")
+
+
+def baseline_path(folder: Path, result: BenchResult) -> Path:
+    """Return where a result's baseline lies."""
+    return folder / f"{result.bench}.{slug(result.conditions.hardware)}.json"
+
+
+def empty_place(measured: BenchResult, conditions: Conditions = DGX_B200) -> BenchResult:
+    """Return a result of the same rows and settings in which nothing is measured."""
+    rows = tuple(
+        dataclasses.replace(
+            row, median=None, p95=None, repeats=0, warmup=0, ceiling=None, fraction=None
+        )
+        for row in measured.rows
+    )
+    return dataclasses.replace(
+        measured,
+        conditions=conditions,
+        rows=rows,
+        verdicts=("not measured",),
+        command="",
+        commit=None,
+        dirty=False,
+        measured=None,
+        extra={},
+    )
