@@ -71,7 +71,7 @@ DGX_B200 = NodeProfile(
         "GPUs, links, ports": USER_GUIDE,
         "memory, NV18": SMI_LOGS,
         "driver": OPERATOR,
-        "power limit": "docs.nvidia.com/dgx/dgxb200-user-guide, power capping",
+        "power limit": "docs.nvidia.com/dgx/dgxb200-user-guide/power-capping.html",
         "rate of a link": "nvidia-smi nvlink of B300 nodes, NVLink 5 as well, in public logs",
     },
 )

@@ -174,7 +174,10 @@ def nvlink(answers: Answers, profile: NodeProfile) -> Iterator[Finding]:
 
 
 def power(answers: Answers, profile: NodeProfile) -> Iterator[Finding]:
-    """What may a GPU draw? The same card is another one at another limit."""
+    """What may a GPU draw? The same card is another one at another limit.
+
+    At its own default it is as it was delivered, and told; below, somebody capped it.
+    """
     rows = _rows(answers, "power")
     if not rows:
         yield _unreadable("power", answers["power"])
@@ -185,19 +188,19 @@ def power(answers: Answers, profile: NodeProfile) -> Iterator[Finding]:
     if not told:
         yield ok("power", "the driver does not say")
         return
-    least = profile.power_limit_w[0] if profile.power_limit_w else 0.0
-    full = max(default or 0.0, profile.power_limit_w[1] if profile.power_limit_w else 0.0)
-    held = [f"GPU {i}: {limit:g} W" for i, limit in limits.items() if (limit or full) < full]
+    least, most = profile.power_limit_w or (0.0, 0.0)
+    whole = max(default or most, least)
+    held = [f"GPU {i}: {limit:g} W" for i, limit in limits.items() if (limit or whole) < whole]
     if not held:
-        yield ok("power", f"{min(told):g} W")
+        of = f", its default, of {most:g} W the card may have" if max(told) < most else ""
+        yield ok("power", f"{min(told):g} W{of}")
         return
-    note = "below what is usual; " if min(told) < least else ""
     yield warn(
         "power",
         ", ".join(held) if len(set(told)) > 1 else f"{min(told):g} W each",
-        expected=f"{full:g} W",
-        todo=f"{note}compare its figures only with those at the same limit; "
-        "`nvidia-smi -pl` or the BMC set it",
+        expected=f"{whole:g} W",
+        todo="compare its figures only with those at the same limit; `nvidia-smi -pl` or the BMC "
+        "set it",
     )
 
 

@@ -123,6 +123,22 @@ def test_without_gpus_nothing_is_said_of_gpus():
     assert not {"driver", "topology", "xid", "power"} & set(found)
 
 
+@pytest.mark.parametrize(
+    ("told", "level"),
+    [
+        ("700.00, 700.00, 1000.00", Level.OK),  # as delivered
+        ("600.00, 600.00, 1000.00", Level.WARN),
+        ("700.00, [N/A], [N/A]", Level.WARN),
+        ("[N/A], [N/A], [N/A]", Level.OK),
+    ],
+)
+def test_a_limit_is_held_against_the_cards_own_default(told, level):
+    text = node()["power"].text.replace("1000.00, 1000.00, 1000.00", told)
+    finding = judged(node(power=Answer(text=text)))["power"]
+    assert finding.level is level
+    assert ("700" in finding.found) == ("700" in told)
+
+
 def test_torch_that_cannot_be_loaded_says_why():
     traceback = (
         "Traceback (most recent call last):\n  File\nModuleNotFoundError: No module 'torch'\n"
