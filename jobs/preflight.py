@@ -7,6 +7,8 @@ at GPUs, their links, health and limits, driver, CUDA and NCCL, Slurm, the run f
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.preflight.check import Request, check_node
@@ -49,7 +51,8 @@ def main() -> int:
     if given.write_hardware is not None:
         named = given.write_hardware != Path()
         path = given.write_hardware if named else given.runs_dir / f"hardware-{host_name()}.md"
-        write_page(path, runs_dir=given.runs_dir)
+        with _named("--write-hardware", path):
+            write_page(path, runs_dir=given.runs_dir)
         print(path)
         return 0
     hub, is_hub_offline = read_hub()
@@ -66,8 +69,18 @@ def main() -> int:
     report = check_node(request)
     print(table(report, host=host_name()))
     if given.json is not None:
-        write_report(given.json, report, host=host_name())
+        with _named("--json", given.json):
+            write_report(given.json, report, host=host_name())
     return int(worst(report.findings))
+
+
+@contextmanager
+def _named(option: str, path: Path) -> Iterator[None]:
+    """Turn a file that cannot be written into a line that names the option."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{option}: {path} cannot be written ({error.strerror})") from None
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from os import killpg
+from pathlib import Path
 from typing import TypeVar
 
 REAP_S = 0.2
@@ -60,13 +61,18 @@ def ask(command: Sequence[str], *, limit_s: float) -> Answer:
         output, _ = process.communicate(timeout=limit_s)
     except subprocess.TimeoutExpired:
         _abandon(process)
-        return Answer(trouble=f"`{' '.join(command[:2])}` gave no answer within {limit_s:g} s")
+        return Answer(trouble=f"`{_name(command)}` gave no answer within {limit_s:g} s")
     text = output.decode("utf-8", errors="replace")
     if process.returncode:
         said = next((line.strip() for line in text.splitlines() if line.strip()), "nothing")
-        status = f"`{' '.join(command[:2])}` ended with status {process.returncode}"
+        status = f"`{_name(command)}` ended with status {process.returncode}"
         return Answer(text=text, trouble=f"{status}: {said[:200]}")
     return Answer(text=text)
+
+
+def _name(command: Sequence[str]) -> str:
+    """Program and first argument, without the folder the program is in."""
+    return " ".join([Path(command[0]).name, *command[1:2]])
 
 
 def _abandon(process: subprocess.Popen[bytes]) -> None:

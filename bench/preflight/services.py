@@ -31,7 +31,11 @@ def check_wandb(wandb: Wandb) -> Iterator[Finding]:
     """Is a mirror that is asked for within reach? It never ends a job."""
     if wandb.mode != "online":
         told = {"offline": "offline: `wandb sync` later", "disabled": "off"}
-        yield ok("wandb", told.get(wandb.mode, wandb.mode))
+        if wandb.mode in told:
+            yield ok("wandb", told[wandb.mode])
+        else:
+            allowed = "online, offline, disabled"
+            yield warn("wandb", wandb.mode, expected=allowed, todo="set WANDB_MODE to one of them")
         return
     if not wandb.has_key:
         yield warn("wandb", "online, but no key", todo="`wandb login`, or tracker=jsonl")

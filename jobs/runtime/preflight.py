@@ -158,12 +158,15 @@ def read_hub() -> tuple[Path, bool]:
 
 def pinned_models() -> dict[str, ModelConfig]:
     """Return the named models whose bytes are known: a folder with digests, or a hub commit."""
-    from jobs.runtime.config import choices, compose_config
+    from jobs.runtime.config import CONFIGS, choices, compose_config
 
     models = {
         name: compose_config("generate", GenerateJob, [f"model={name}", "prompts=[-]"]).model
         for name in choices("model")
     }
+    for model in models.values():
+        # As the configs mean it, wherever this was called from.
+        model.path = CONFIGS.parent / model.path if model.path else None
     return {name: model for name, model in models.items() if model.path or model.repo}
 
 

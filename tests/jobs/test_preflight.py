@@ -77,7 +77,11 @@ def test_a_page_is_written_where_no_repository_keeps_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [(["--num-nodes", "0"], "--num-nodes"), (["--profile", "tpu"], "--profile")],
+    [
+        (["--num-nodes", "0"], "--num-nodes"),
+        (["--profile", "tpu"], "--profile"),
+        (["--write-hardware", "/proc/no/page.md"], "--write-hardware"),
+    ],
 )
 def test_a_wrong_argument_is_one_line(arguments: list[str], named: str) -> None:
     done = run(*arguments)
@@ -161,7 +165,7 @@ def test_a_job_without_gpus_asks_no_driver(tmp_path, monkeypatch) -> None:
     value = read_json(tmp_path / "preflight" / "dgx1.json")
     assert value["profile"] == "cpu"
     assert value["level"] != "CRITICAL"
-    assert value["elapsed_s"] < 1
+    assert not any(f["name"].startswith(("gpu.model", "xid")) for f in value["findings"])
 
 
 def other(run_dir: RunDir, *findings: Finding, attempt: str = "77.0") -> None:

@@ -1,7 +1,9 @@
 import os
+import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.preflight import check
@@ -42,30 +44,32 @@ def test_bytes_that_are_no_text_are_an_answer():
 
 
 def test_a_command_that_hangs_is_killed_with_all_it_started(tmp_path):
-    mark = tmp_path / "alive"
     started = time.monotonic()
-    answer = ask(["sh", "-c", f"(sleep 1; touch {mark}) & sleep 60"], limit_s=0.2)
-    assert time.monotonic() - started < 1
-    assert "0.2 s" in str(answer.trouble)
-    time.sleep(1.1)
-    assert not mark.exists()
+    answer = ask(["sh", "-c", f"sleep 60 & echo $! > {tmp_path}/pid; wait"], limit_s=1.5)
+    assert time.monotonic() - started < 20
+    assert "1.5 s" in str(answer.trouble)
+    child = int((tmp_path / "pid").read_text())
+    end = time.monotonic() + 10
+    while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_tasks_run_at_once_and_one_that_is_late_or_raises_spoils_no_other():
     def wrong() -> int:
         raise RuntimeError("boom")
 
+    done = threading.Event()
+
     def late() -> int:
-        time.sleep(0.8)
+        done.wait()
         return 3
 
-    started = time.monotonic()
     given = gather({"a": lambda: 1, "wrong": wrong, "late": late, "b": lambda: 2}, limit_s=0.3)
-    assert time.monotonic() - started < 0.7
+    done.set()
     assert (given["a"], given["b"]) == (1, 2)
     assert isinstance(given["wrong"], RuntimeError)
     assert isinstance(given["late"], TimeoutError)
-    time.sleep(0.6)
 
 
 def path_of(folder: Path) -> str:
@@ -90,7 +94,7 @@ def test_a_whole_node_through_its_programs(tmp_path, monkeypatch):
 def test_a_driver_that_hangs_costs_its_limit_and_no_more(tmp_path, monkeypatch, question):
     started = time.monotonic()
     report = look(tmp_path, monkeypatch, hang=question, profile=DGX_B200)
-    assert time.monotonic() - started < 3.5
+    assert time.monotonic() - started < 20  # the program sleeps for a minute
     said = {f.name: f for f in report.findings}
     name = {"gpus": "gpu.count", "topology": "topology"}[question]
     assert "1.5 s" in said[name].found
@@ -110,8 +114,9 @@ def test_a_probe_with_a_fault_of_its_own_is_a_finding(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_hangs_is_critical(tmp_path, monkeypatch):
-    monkeypatch.setattr(check.storage, "check_folder", lambda *_, **__: time.sleep(1.5) or [])
+    done = threading.Event()
+    monkeypatch.setattr(check.storage, "check_folder", lambda *_, **__: done.wait() or [])
     report = look(tmp_path, monkeypatch, all_s=0.6)
+    done.set()
     said = {f.name: f for f in report.findings}
     assert said["runs.writable"].level is Level.CRITICAL
-    time.sleep(1.2)

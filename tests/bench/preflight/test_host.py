@@ -149,6 +149,10 @@ def test_w_and_b_that_is_not_asked_for_is_not_reached_for(monkeypatch, mode):
     assert [f.level for f in check_wandb(Wandb(mode=mode))] == [Level.OK]
 
 
+def test_a_mode_that_is_none_is_told():
+    assert [f.level for f in check_wandb(Wandb(mode="dryrun"))] == [Level.WARN]
+
+
 def test_w_and_b_is_reached_or_told(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
