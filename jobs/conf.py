@@ -80,6 +80,8 @@ class ClusterConfig:
     """Shell lines before srun, such as ``module load``."""
     env: dict[str, str] = field(default_factory=dict)
     """Environment of every rank, such as ``NCCL_NVLS_ENABLE``."""
+    preflight: bool = True
+    """Whether a job on Slurm looks at its nodes first, and ends where one is broken."""
 
     def __post_init__(self) -> None:
         for name, least in (

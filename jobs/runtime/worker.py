@@ -27,6 +27,7 @@ from jobs.runtime.ending import (
 )
 from jobs.runtime.freeze import load_frozen
 from jobs.runtime.lock import take_lock
+from jobs.runtime.preflight import before_job
 from jobs.runtime.quiet import quiet_libraries
 from jobs.runtime.record import RunRecord
 from jobs.runtime.requeue import requeue
@@ -119,6 +120,7 @@ def _run(
         )
     tracker = Trackers()
     try:
+        before_job(cluster, world, own)
         tracker = build_trackers(
             config.tracker,
             run_dir,

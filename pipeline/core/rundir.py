@@ -5,6 +5,7 @@ runs/<job>/<experiment>/<run_id>/
   checkpoints/<images seen>/   lora/   samples/
   recipe.json  images/  manifest-<writer>.jsonl  manifest.parquet  contact_sheet.png  claims/
   logs/<job id>/<rank>.log     submitit/   wandb/   array/<index>/run.json
+  preflight/<node>.json
 """
 
 from dataclasses import dataclass
@@ -77,6 +78,10 @@ class RunDir:
     def logs(self) -> Path:
         """One folder a job id, one file a rank."""
         return self.path / "logs"
+
+    def preflight(self, node: str) -> Path:
+        """What was seen of a node before the job began on it."""
+        return self.path / "preflight" / f"{node}.json"
 
     @property
     def submitit(self) -> Path:
