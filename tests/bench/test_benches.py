@@ -1,5 +1,7 @@
 """Each bench on a tiny data set: that it measures what it says, not how fast."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -70,7 +72,7 @@ def test_throughput_measures_every_way_at_every_batch(settings):
 
 
 def test_hot_swapping_goes_through_all_adapters_and_several_adds_them_up():
-    uses = [LoraUse(path="a"), LoraUse(path="b")]
+    uses = [LoraUse(path=Path("a")), LoraUse(path=Path("b"))]
     assert throughput.variants_of("hot_swap", uses) == [[uses[0]], [uses[1]]]
     assert throughput.variants_of("several", uses) == [uses]
     assert throughput.variants_of("base", uses) == [[]]

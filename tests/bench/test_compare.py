@@ -1,12 +1,15 @@
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.compare import compare_results
 from bench.record import BenchResult, here, row
 from pipeline.core.errors import InputError
+
+
+HERE = here()
 
 
 def result(**medians):
@@ -16,7 +19,7 @@ def result(**medians):
         for name, value in medians.items()
     ]
     return BenchResult(
-        bench="throughput", conditions=here(), rows=tuple(rows), settings={"batch_sizes": [16]}
+        bench="throughput", conditions=HERE, rows=tuple(rows), settings={"batch_sizes": [16]}
     )
 
 
@@ -30,6 +33,7 @@ def test_a_higher_rate_and_a_lower_time_are_better():
     assert verdicts(after, before) == {"rate": "worse", "latency": "worse"}
 
 
+@settings(deadline=None)
 @given(st.floats(1, 1e6), st.floats(0.951, 1.049))
 def test_within_the_noise_nothing_changed(rate, factor):
     assert verdicts(result(rate=rate), result(rate=rate * factor)) == {"rate": "same"}
