@@ -24,10 +24,10 @@ from bench.nccl.table import format_sweep
 from bench.nccl.verdict import Level, judge
 from bench.record import BenchResult, here, write_result
 from jobs.conf import WandbMode
-from jobs.runtime.freeze import ROOT, new_run_id, origin
+from jobs.runtime.freeze import ROOT, new_run_id, read_origin
 from jobs.runtime.nccl_run import measure, open_tracker, track
 from jobs.runtime.nccl_site import Site, child_env, may_keep, read_site, this_env
-from jobs.runtime.nccl_steps import Asked, Point, default_ranks, find_program, points
+from jobs.runtime.nccl_steps import Asked, Point, Program, default_ranks, find_program, points
 from jobs.runtime.record import FINISHED, RunRecord
 from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.files import write_atomic
@@ -63,12 +63,9 @@ def _sweep(given: argparse.Namespace) -> int:
     asked = _asked(given, site)
     nvls = [each == "on" for each in given.nvls]
     todo = points(site, given.ranks or default_ranks(site), nvls)
+    programs = _programs(given, site, asked)
     run_id = given.run_id or new_run_id("nccl")
     run_dir = RunDir((Path(given.runs_dir) / "nccl" / site.device / run_id).absolute())
-    programs = {}
-    if site.device == "cuda" and given.tool != "torch":
-        found = {name: find_program(name, given.nccl_tests) for name in asked.operations}
-        programs = {name: program for name, program in found.items() if program}
     settings = _settings(asked, todo, site, child_env(env))
     record = RunRecord(
         run_dir,
@@ -94,7 +91,7 @@ def _sweep(given: argparse.Namespace) -> int:
         num_threads=1,
         machine=machine,
     )
-    code = origin()
+    code = read_origin()
     result = build_result(
         sweeps,
         conditions=conditions,
@@ -107,8 +104,13 @@ def _sweep(given: argparse.Namespace) -> int:
     charts = _write(run_dir, sweeps, result)
     track(tracker, sweeps, charts)
     figures = {f"{row.name}_gb_per_s": row.median for row in result.rows if row.median is not None}
-    record.end(FINISHED, reason="", outcome=Outcome(finished=True, figures=dict(figures)))
-    tracker.finish([], figures=figures, succeeded=True)
+    lost = [sweep.name for sweep in sweeps if not sweep.complete]
+    record.end(
+        "failed" if lost else FINISHED,
+        reason=f"not whole: {', '.join(lost)}" if lost else "",
+        outcome=Outcome(finished=True, figures=dict(figures)),
+    )
+    tracker.finish([], figures=figures, succeeded=not lost)
     status = _show(sweeps, result=result)
     files = [run_dir.path / "table.txt", *charts, run_dir.path / "result.json"]
     if given.baseline:
@@ -136,6 +138,17 @@ def _asked(given: argparse.Namespace, site: Site) -> Asked:
         limit_s=60 * given.limit_min,
         srun_args=tuple(shlex.split(given.srun_args)),
     )
+
+
+def _programs(given: argparse.Namespace, site: Site, asked: Asked) -> dict[str, Program]:
+    """Return nccl-tests' programs by operation, where they are wanted and of use."""
+    if site.device == "cpu" or given.tool == "torch":
+        return {}
+    found = {name: find_program(name, given.nccl_tests) for name in asked.operations}
+    programs = {name: program for name, program in found.items() if program}
+    if given.nccl_tests and not programs:
+        raise InputError(f"--nccl-tests: {given.nccl_tests} holds no {asked.operations[0]}_perf")
+    return programs
 
 
 def _settings(

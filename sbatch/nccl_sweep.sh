@@ -5,7 +5,7 @@
 #   sbatch --partition=batch --account=me -N 4 --gpus-per-node=8 sbatch/nccl_sweep.sh
 #   sbatch sbatch/nccl_sweep.sh --wandb=offline --max-bytes=1G       the rest goes to `python -m jobs.nccl`
 #
-# Run it from the root of the repository. Flags before the script's name beat the lines below. Nothing
+# Submit it from the root of the repository, or give --chdir=ROOT. Flags before the script's name beat the lines below. Nothing
 # below asks for GPUs, so that it also runs where there are none: what is measured is what the driver
 # shows and the allocation gives, and on a CPU it is gloo and says so. Where the cluster has GPUs, ask
 # for them with --gpus-per-node. nccl-tests' programs are taken from PATH or --nccl-tests=FOLDER.
@@ -25,11 +25,14 @@
 #SBATCH --no-requeue
 set -euo pipefail
 
-# Slurm runs a copy of this file in its own folder.
-ROOT="${SLURM_SUBMIT_DIR:-$(dirname "$0")/..}"
-cd "$ROOT"
+# Slurm runs a copy of this file in a folder of its own, so its place tells nothing there.
+for root in "$PWD" "${SLURM_SUBMIT_DIR:-$PWD}" "${SLURM_SUBMIT_DIR:-$PWD}/.." "$(dirname "$0")/.."; do
+  if [ -f "$root/jobs/nccl.py" ]; then break; fi
+done
+cd "$root"
 if [ ! -f jobs/nccl.py ]; then
-  echo "error: $PWD is not the root of the repository; submit from there, or give sbatch --chdir" >&2
+  echo "error: ${SLURM_SUBMIT_DIR:-$root} is not the root of the repository; submit from there," \
+    "or give sbatch --chdir=ROOT" >&2
   exit 2
 fi
 PYTHON="${PYTHON:-.venv/bin/python}"

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from bench.nccl.expect import Expectation, expected
-from bench.nccl.sweep import GIB, Sweep, SweepRow, human_size
-
-JUDGED_FROM = 8 * GIB
+from bench.nccl.expect import JUDGED_FROM_BYTES, Expectation, expected
+from bench.nccl.sweep import Sweep, SweepRow, human_size
 
 
 class Level(Enum):
@@ -90,7 +88,7 @@ def _against(sweep: Sweep, row: SweepRow, published: Expectation) -> Verdict:
         why = (
             "another network"
             if published.num_nodes > 1
-            else f"sweep to {human_size(JUDGED_FROM)} before judging"
+            else f"sweep to {human_size(JUDGED_FROM_BYTES)} before judging"
         )
         return _verdict(sweep, Level.none, f"{text}; {why}")
     if busbw < published.fail_below:

@@ -120,7 +120,7 @@ def new_run_id(name: str) -> str:
     return f"{name}-{today:%Y%m%d}-{secrets.token_hex(3)}"
 
 
-def origin() -> dict[str, Any]:
+def read_origin() -> dict[str, Any]:
     """Return where this code is from: commit, and digests of the diff and the lock; None: none."""
     return _origin()
 

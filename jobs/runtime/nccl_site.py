@@ -11,7 +11,7 @@ from pipeline.core.machine import Machine
 
 CPU_RANKS = 8
 """Ranks of a node without GPUs: as many as a DGX has, whatever its cores."""
-GPU_SHARE = 0.2
+GPU_SHARE = 0.25
 CPU_SHARE = 0.125
 """Of the memory, for one of a rank's two buffers; all ranks of a node share a CPU's."""
 ALLOWED = re.compile(
@@ -19,8 +19,8 @@ ALLOWED = re.compile(
     r"|PATH|HOME|USER|LOGNAME|LANG|SHELL|TMPDIR|LD_LIBRARY_PATH|PYTHONPATH|VIRTUAL_ENV"
 )
 """What a process of the sweep is given: nccl-tests writes its whole environment into its JSON."""
-KEPT = re.compile(r"(NCCL|UCX|FI|GLOO)_.*|CUDA_VISIBLE_DEVICES")
-"""What stays in files: what may change a figure."""
+KEPT = re.compile(r"(NCCL|UCX|FI|GLOO)_.*")
+"""What stays in files: what may change a figure. Which GPUs of a node is not of it."""
 SECRET = re.compile(r"(?<!P)KEY|TOKEN|SECRET|PASSW|CREDENTIAL|JWT", re.IGNORECASE)
 """Never, whatever the above say. ``NCCL_IB_PKEY`` is a partition's number, not a secret."""
 THREADS = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}

@@ -22,6 +22,7 @@ from pipeline.core.errors import InputError
 from pipeline.core.files import write_atomic
 
 PROBE_S = 30
+GRACE_S = 40
 LINE_LENGTH = 200
 RANK_MODULE = "jobs.runtime.nccl_rank"
 
@@ -187,15 +188,17 @@ def run_command(command: Sequence[str], env: Mapping[str, str], *, log: Path, li
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as file:
         try:
-            done = subprocess.run(
-                command, env=dict(env), stdout=file, stderr=subprocess.STDOUT, timeout=limit_s,
-                stdin=subprocess.DEVNULL, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return f"not done after {limit_s} s"
+            process = subprocess.Popen(
+                command, env=dict(env), stdin=subprocess.DEVNULL, stdout=file, stderr=file
+            )
         except OSError as error:
             return f"{command[0]}: {error.strerror}"
-    return "" if done.returncode == 0 else f"exit status {done.returncode}{_last_line(log)}"
+        try:
+            status = process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            _end(process)
+            return f"not done after {limit_s} s{_last_line(log)}"
+    return "" if status == 0 else f"exit status {status}{_last_line(log)}"
 
 
 def read_nccl_tests(operation: str, *, log: Path, json_out: Path) -> Sweep:
@@ -225,6 +228,16 @@ def read_torch(path: Path) -> list[Sweep]:
     if not path.exists():
         return []
     return [sweep_from_dict(value) for value in json.loads(path.read_text(encoding="utf-8"))]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask first: srun and torch.distributed.run then end their ranks, killed they leave them."""
+    process.terminate()
+    try:
+        process.wait(GRACE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _last_line(log: Path) -> str:

@@ -23,6 +23,7 @@ from jobs.runtime.nccl_steps import (
     find_program,
     nccl_tests_command,
     points,
+    run_command,
     torch_command,
 )
 from pipeline.core.errors import InputError
@@ -209,6 +210,23 @@ def test_a_program_that_dies_costs_its_own_figures_only(tmp_path):
     assert not lost.complete and not lost.rows
     assert any("exit status 3" in note for note in lost.notes)
     assert judge(lost).level is Level.fail
+
+
+def test_a_program_that_hangs_is_ended(tmp_path):
+    trouble = run_command(
+        ["/bin/sh", "-c", "echo stuck; exec sleep 60"], {}, log=tmp_path / "log", limit_s=1
+    )
+    assert "not done after 1 s" in trouble and "stuck" in trouble
+    assert "No such file" in run_command(["/absent"], {}, log=tmp_path / "log", limit_s=1)
+
+
+def test_a_folder_without_programs_is_refused_where_there_are_gpus(tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs.nccl, "read_machine", lambda: B200)
+    monkeypatch.setattr(
+        sys, "argv", ["nccl", f"--nccl-tests={tmp_path}", f"--runs-dir={tmp_path / 'runs'}"]
+    )
+    assert jobs.nccl.main() == 2
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_rank_reads_its_place_in_the_step_not_in_the_job():

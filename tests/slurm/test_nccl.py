@@ -11,15 +11,17 @@ from tests.slurm.cluster import ROOT, wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(400)]
 
+SCRIPT = ROOT / "sbatch" / "nccl_sweep.sh"
+OUTPUT = ROOT / "tests" / "bench" / "nccl" / "fixtures" / "b200_good.txt"
 SMALL = ("--ranks=2,4", "--max-bytes=4K", "--iterations=1", "--operations=all_reduce,alltoall")
 
 
-def submit(folder: Path, *flags: str, arguments: tuple[str, ...]) -> Path:
-    """Submit from the root and wait; return what the job printed."""
+def submit(folder: Path, *flags: str, arguments: tuple[str, ...], where: Path = ROOT) -> Path:
+    """Submit and wait; return what the job printed."""
     told = folder / "out.txt"
     done = subprocess.run(
-        ["sbatch", "--parsable", f"--output={told}", *flags, "sbatch/nccl_sweep.sh", *arguments],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        ["sbatch", "--parsable", f"--output={told}", *flags, str(SCRIPT), *arguments],
+        cwd=where, capture_output=True, text=True, check=False,
         env={**os.environ, "HF_TOKEN": "tell-nobody"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -62,6 +64,16 @@ def test_the_batch_script_sweeps_on_what_is_there(tmp_path, flags):
     assert list((ROOT / "bench" / "baselines").glob("nccl.*.cpu.json"))
 
 
+@pytest.mark.parametrize(
+    ("where", "flags"),
+    [(ROOT, ()), (ROOT / "sbatch", ()), (Path("/tmp"), (f"--chdir={ROOT}",))],
+    ids=["root", "sbatch", "chdir"],
+)
+def test_the_root_is_found(tmp_path, where, flags):
+    told = submit(tmp_path, *flags, where=where, arguments=("--read", str(OUTPUT)))
+    assert "839 of 838-846 GB/s" in told.read_text()
+
+
 def test_submitted_from_elsewhere_it_says_where_it_must_be(tmp_path):
-    told = submit(tmp_path, f"--chdir={tmp_path}", arguments=())
+    told = submit(tmp_path, where=tmp_path, arguments=())
     assert "root of the repository" in told.read_text()
