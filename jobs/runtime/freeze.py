@@ -120,6 +120,11 @@ def new_run_id(name: str) -> str:
     return f"{name}-{today:%Y%m%d}-{secrets.token_hex(3)}"
 
 
+def read_origin() -> dict[str, Any]:
+    """Return where this code is from: commit, and digests of the diff and the lock; None: none."""
+    return _origin()
+
+
 def _check_same(run_dir: RunDir, schema: type[Any], text: str) -> None:
     old = thaw(schema, run_dir.config.read_text(encoding="utf-8"))
     new = thaw(schema, text)

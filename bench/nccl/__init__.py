@@ -1,0 +1,1 @@
+"""How fast collectives are: nccl-tests or torch.distributed, against what is published."""
