@@ -22,20 +22,35 @@ def with_cost(
     """Return a run's sums with kWh, cost, and the share of one image and one LoRA.
 
     Args:
-        totals: ``gpu_hours`` and ``energy_j``, None where unknown; taken over as they are.
+        totals: ``gpu_hours``, ``cpu_hours`` and ``energy_j``, None where unknown; taken over.
         prices: What a GPU-hour and a kWh cost.
         num_images: Images the run made or trained on; None or 0: no share of one.
         num_loras: LoRAs it made.
     """
     energy_j, gpu_hours = totals["energy_j"], totals["gpu_hours"]
     energy_kwh = None if energy_j is None else energy_j / J_PER_KWH
-    cost = _cost(gpu_hours, energy_kwh, prices)
-    whole = {"gpu_hours": gpu_hours, "energy_j": energy_j, "cost": cost}
+    priced = [
+        (name, amount, price)
+        for name, amount, price in (
+            ("GPU-hours", gpu_hours or None, prices.per_gpu_hour),
+            ("energy", energy_kwh, prices.per_kwh),
+        )
+        if price is not None
+    ]
+    known = [amount * price for _, amount, price in priced if amount is not None]
+    cost = sum(known) if known else None
+    whole = {
+        "gpu_hours": gpu_hours,
+        "cpu_hours": totals.get("cpu_hours"),
+        "energy_j": energy_j,
+        "energy_kwh": energy_kwh,
+        "cost": cost,
+    }
     told = dict(totals) | {
         "energy_kwh": _short(energy_kwh),
         "cost": _short(cost),
         "currency": prices.currency if cost is not None else None,
-        "cost_of": _cost_of(energy_kwh, prices),
+        "cost_of": _cost_of(priced),
     }
     for key, count in (("per_image", num_images), ("per_lora", num_loras)):
         if count:
@@ -43,20 +58,9 @@ def with_cost(
     return told
 
 
-def _cost(gpu_hours: float, energy_kwh: float | None, prices: Prices) -> float | None:
-    parts = [
-        amount * price
-        for amount, price in ((gpu_hours, prices.per_gpu_hour), (energy_kwh, prices.per_kwh))
-        if amount is not None and price is not None
-    ]
-    return sum(parts) if parts else None
-
-
-def _cost_of(energy_kwh: float | None, prices: Prices) -> str:
-    parts = [] if prices.per_gpu_hour is None else ["GPU-hours"]
-    if prices.per_kwh is not None:
-        parts.append("energy" if energy_kwh is not None else "energy not known, not counted")
-    return ", ".join(parts) or "no price is set (telemetry.price_per_gpu_hour, price_per_kwh)"
+def _cost_of(priced: list[tuple[str, float | None, float]]) -> str:
+    told = [name if amount is not None else f"{name} (none known)" for name, amount, _ in priced]
+    return ", ".join(told) or "no price is set"
 
 
 def _share(value: float | None, count: int) -> float | None:

@@ -14,7 +14,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,6 +25,7 @@ from bench.telemetry.stream import SourceError
 log = logging.getLogger(__name__)
 
 FORMAT = "dgx-pixels-telemetry/1"
+FindWays = Callable[[], tuple[Sequence[Opener], str]]
 RETRY_S = 60.0
 """How long after a source died another one is looked for."""
 STOP_S = 10.0
@@ -42,10 +43,11 @@ class Sampler:
         attempt: Which attempt this is: a word that all nodes share.
         node: Name of the node.
         interval_s: Seconds between samples; there is one at the start and one at the end as well.
-        gpus: UUIDs to sample; None: all of the node; empty: none, they are not the job's.
         root: Process whose tree is the job on this node; None: this one.
         about: More for the first line.
-        ways: Sources to try; None: DCGM, NVML, nvidia-smi.
+        find_ways: Returns the sources to try, none where no GPU is the job's, and whose GPUs they
+            tell of; called in the thread, since a driver may be slow to answer. None: all of the
+            node.
     """
 
     def __init__(
@@ -55,16 +57,15 @@ class Sampler:
         attempt: str,
         node: str,
         interval_s: float,
-        gpus: Collection[str] | None = None,
         root: int | None = None,
         about: dict[str, Any] | None = None,
-        ways: Sequence[Opener] | None = None,
+        find_ways: FindWays | None = None,
     ) -> None:
         self._path = path
         self._head = {"format": FORMAT, "attempt": attempt, "node": node, **(about or {})}
         self._interval_s = interval_s
-        self._wants_gpus = gpus is None or len(gpus) > 0
-        self._ways = openers(interval_s=interval_s, uuids=gpus) if ways is None else ways
+        self._find_ways = find_ways or self._all_gpus
+        self._ways: Sequence[Opener] = ()
         self._tree: ProcessTree | None = None
         self._root = os.getpid() if root is None else root
         self._source: Source | None = None
@@ -102,16 +103,17 @@ class Sampler:
 
     def _open(self) -> None:
         self._tree = ProcessTree(self._root)
-        refused: list[str] = []
-        if self._wants_gpus:
-            # Counters of the host are read before the probes, which may take seconds.
-            host = self._tree.read()
-            at_s = self._elapsed_s()
-            self._source, refused = choose(self._ways)
+        # Counters of the host are read before the probes, which may take seconds.
+        first = {"t_s": self._elapsed_s(), "host": self._tree.read(), "gpus": {}}
+        self._ways, scope = self._find_ways()
+        self._source, refused = choose(self._ways)
         name = self._source.name if self._source else "process"
-        self._write({**self._head, "source": name, "interval_s": self._interval_s, "no": refused})
-        if self._wants_gpus:
-            self._write({"t_s": at_s, "host": host, "gpus": {}})
+        about = {"source": name, "scope": scope, "interval_s": self._interval_s, "no": refused}
+        self._write(self._head | about)
+        self._write(first)
+
+    def _all_gpus(self) -> tuple[Sequence[Opener], str]:
+        return openers(interval_s=self._interval_s, uuids=None), "all GPUs of the node"
 
     def _sample(self, *, end: bool = False) -> None:
         assert self._tree is not None

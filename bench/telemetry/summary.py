@@ -145,6 +145,8 @@ def summarise(segments: Sequence[Segment]) -> dict[str, Any]:
     hosts = [segment.host for segment in segments]
     growth = _sum_growth(gpus)
     energy_j, energy_of, why = _energy(gpus, hosts)
+    if any(segment.head.get("mig") for segment in segments):
+        energy_j, energy_of, why = None, None, "MIG: counters are of whole GPUs, which jobs share"
     throttled_s = {
         name.removeprefix("throttled_").removesuffix("_s"): round(value, 3)
         for name, value in growth.items()

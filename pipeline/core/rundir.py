@@ -4,7 +4,8 @@ runs/<job>/<experiment>/<run_id>/
   config.yaml  code/  code.json  inputs/  env.json  run.json  metrics.jsonl
   checkpoints/<images seen>/   lora/   samples/
   recipe.json  images/  manifest-<writer>.jsonl  manifest.parquet  contact_sheet.png  claims/
-  logs/<job id>/<rank>.log     submitit/   wandb/   array/<index>/run.json
+  logs/<job id>/<rank>.log     telemetry/<node>.jsonl   submitit/   wandb/
+  array/<index>/run.json  telemetry/
 """
 
 from dataclasses import dataclass
@@ -77,6 +78,11 @@ class RunDir:
     def logs(self) -> Path:
         """One folder a job id, one file a rank."""
         return self.path / "logs"
+
+    @property
+    def telemetry(self) -> Path:
+        """What the hardware did, one file a node, all attempts in it."""
+        return self.path / "telemetry"
 
     @property
     def submitit(self) -> Path:
