@@ -57,7 +57,8 @@ class ToolStream:
             )
         except OSError as error:
             raise SourceError(f"{command[0]}: {error.strerror}") from None
-        threading.Thread(target=self._follow, name="telemetry-tool", daemon=True).start()
+        self._reader = threading.Thread(target=self._follow, name="telemetry-tool", daemon=True)
+        self._reader.start()
         self._wait_for_first(interval_s)
 
     def read(self) -> Rows:
@@ -84,16 +85,18 @@ class ToolStream:
             self._process.kill()
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(END_S)
+        self._reader.join(END_S)
 
     def _follow(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            found = self._parse(line)
-            if found is not None:
-                gpu, values = found
-                self._newest[gpu] = (time.monotonic(), values)
-            elif line.strip():
-                self._said.append(line.strip())
+        with self._process.stdout as lines:
+            for line in lines:
+                found = self._parse(line)
+                if found is not None:
+                    gpu, values = found
+                    self._newest[gpu] = (time.monotonic(), values)
+                elif line.strip():
+                    self._said.append(line.strip())
 
     def _wait_for_first(self, interval_s: float) -> None:
         end_s = time.monotonic() + FIRST_ROW_S + interval_s

@@ -82,6 +82,7 @@ class Meter:
                 attempts,
                 job=value["job"],
                 figures=value["figures"],
+                finished=value["status"] == "finished",
                 prices={
                     "per_gpu_hour": self._cfg.price_per_gpu_hour,
                     "per_kwh": self._cfg.price_per_kwh,
@@ -97,6 +98,7 @@ def sum_up(
     *,
     job: str,
     figures: Mapping[str, Any],
+    finished: bool,
     prices: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return ``telemetry`` of ``run.json``: sums over attempts, and the share of an image.
@@ -105,6 +107,7 @@ def sum_up(
         attempts: All of the run's.
         job: Name of the verb.
         figures: Of the run.
+        finished: Whether it is; an unfinished training has no LoRA.
         prices: As ``Prices``.
     """
     counts = job in IMAGES_ARE
@@ -112,7 +115,7 @@ def sum_up(
         add_up(attempts),
         Prices(**prices),
         num_images=int(figures.get("num_images", 0)) if counts else None,
-        num_loras=1 if job == "train" and figures else None,
+        num_loras=1 if job == "train" and finished else None,
     )
     return told | {"images_are": IMAGES_ARE.get(job), "prices": dict(prices)}
 

@@ -149,7 +149,11 @@ def join_records(run_dir: RunDir) -> dict[str, Any]:
     metered = [part["telemetry"] for part in parts if "telemetry" in part]
     if metered:
         joined["telemetry"] = sum_up(
-            attempts, job=joined["job"], figures=joined["figures"], prices=metered[0]["prices"]
+            attempts,
+            job=joined["job"],
+            figures=joined["figures"],
+            finished=status == FINISHED,
+            prices=metered[0]["prices"],
         )
     return joined
 
