@@ -26,8 +26,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.telemetry", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long without a command")
     parser.add_argument("--interval", type=float, default=1.0, help="seconds between samples")
-    parser.add_argument("--out", type=Path, default=Path("telemetry"), help="folder of the file")
+    parser.add_argument("--out", type=Path, default=Path("runs/dmon"), help="folder of the file")
     parser.add_argument("--overhead", metavar="DATASET", type=Path, help="measure the cost")
+    parser.add_argument("--pairs", type=int, default=20, help="comparisons of --overhead")
     parser.add_argument("command", nargs="*", help="after --: what to run beside it")
     told = parser.parse_args()
     if told.interval < LEAST_INTERVAL_S or told.seconds <= 0:
@@ -35,7 +36,7 @@ def main() -> int:
     if told.overhead is not None:
         from bench.telemetry.overhead import measure
 
-        return measure(told.overhead, interval_s=told.interval)
+        return measure(told.overhead, interval_s=told.interval, num_pairs=told.pairs)
     path = told.out / f"{platform.node()}.jsonl"
     told.out.mkdir(parents=True, exist_ok=True)
     attempt = f"alone-{os.getpid()}-{time.monotonic_ns()}"
@@ -71,7 +72,16 @@ def table(segments: list[Segment]) -> str:
     lines = [f"node {', '.join(str(s.head['node']) for s in segments)}, {told['gpus']} GPUs"]
     lines += [f"source {source}" for source in told["sources"]]
     lines += [f"  not {why}" for segment in segments for why in segment.head.get("no", [])]
-    keys = ("sampled_s", "samples", "energy_j", "energy_of", "energy_why", "cpu_energy_j", "cpu_s")
+    keys = (
+        "sampled_s",
+        "samples",
+        "energy_j",
+        "energy_of",
+        "energy_why",
+        "cpu_energy_j",
+        "cpu_s",
+        "own_cpu_s",
+    )
     more = ("rss_peak_mib", "vram_peak_mib", "throttled_s", "xids", "counters", "notes")
     lines += [_line(key, told[key]) for key in (*keys, *more) if told[key] not in (None, {}, [])]
     lines += [

@@ -8,23 +8,29 @@ from pathlib import Path
 from bench.record import Conditions, here
 from bench.telemetry.sampler import Sampler
 from bench.trainstep import STEPS, build, our_round
+from pipeline.core.errors import InputError
 from pipeline.data.conf import DataConfig
 from pipeline.models.conf import FamilyName, LoraConfig, ModelConfig
 from train.conf import TrainConfig
 
-ROUNDS = 20
 WARMUP = 2
 ROUNDS_A_TURN = 3
 """Rounds between two switches: long enough for several samples."""
 
 
-def measure(dataset: Path, *, interval_s: float) -> int:
+def measure(dataset: Path, *, interval_s: float, num_pairs: int) -> int:
     """Print both rates and their ratio; the last line is JSON.
 
     Args:
         dataset: Data set to train on.
         interval_s: Seconds between samples; the shorter, the worse for us.
+        num_pairs: Comparisons, at least 2.
+
+    Raises:
+        InputError: Fewer than 2 comparisons.
     """
+    if num_pairs < 2:
+        raise InputError(f"--pairs: {num_pairs} is below 2")
     cfg = TrainConfig(
         model=ModelConfig(family=FamilyName.pixelnano),
         data=DataConfig(path=dataset),
@@ -33,7 +39,7 @@ def measure(dataset: Path, *, interval_s: float) -> int:
     trainer, stream = build(cfg)
     rates: dict[bool, list[float]] = {False: [], True: []}
     with tempfile.TemporaryDirectory() as folder:
-        for turn in range(WARMUP + ROUNDS):
+        for turn in range(WARMUP + num_pairs):
             for with_sampler in (turn % 2 == 0, turn % 2 == 1):
                 sampler = Sampler(
                     Path(folder) / "node.jsonl",

@@ -72,6 +72,8 @@ class Segment:
     last_s: float = 0.0
     ended: bool = False
     """Whether it was told to stop, rather than killed."""
+    own_cpu_s: float | None = None
+    """CPU time of the sampling itself."""
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -94,6 +96,7 @@ class Segment:
         self.last_s = at_s
         self.num_lost += int(row.get("lost_rows", 0))
         self.ended = self.ended or bool(row.get("end"))
+        self.own_cpu_s = row.get("own_cpu_s", self.own_cpu_s)
         if "note" in row:
             self.notes.append(str(row["note"]))
 
@@ -167,6 +170,7 @@ def summarise(segments: Sequence[Segment]) -> dict[str, Any]:
         "energy_why": why,
         "cpu_energy_j": _total(hosts, "cpu_energy_j"),
         "cpu_s": _total(hosts, "cpu_s"),
+        "own_cpu_s": max((s.own_cpu_s for s in segments if s.own_cpu_s is not None), default=None),
         "rss_peak_mib": _peak(hosts, "rss_mib"),
         "vram_peak_mib": _peak(gpus, "vram_used_mib"),
         "levels": {name: _level(gpus, name) for name in _names(gpus)},

@@ -84,6 +84,7 @@ def test_it_samples_from_the_first_to_the_last_moment(tmp_path: Path) -> None:
     seen = [row["gpus"][UUID]["energy_j"] for row in rows if row["gpus"]]
     assert told["energy_j"] == seen[-1] - seen[0] > 0
     assert not told["killed"]
+    assert 0 < told["own_cpu_s"] < told["sampled_s"] + 1
 
 
 def test_a_source_that_dies_is_noted_and_the_host_still_sampled(
