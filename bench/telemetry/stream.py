@@ -1,5 +1,6 @@
 """A tool that prints a line now and then, read in the background; its newest rows are at hand."""
 
+import shutil
 import subprocess
 import threading
 import time
@@ -43,11 +44,15 @@ class ToolStream:
         self._stale_s = 3 * interval_s + FIRST_ROW_S
         self._newest: dict[str, tuple[float, dict[str, float]]] = {}
         self._said: deque[str] = deque(maxlen=3)
+        if shutil.which(command[0]) is None:
+            raise SourceError(f"{command[0]}: not found")
+        # Into a pipe a tool may keep its lines until a block of them is full.
+        line_by_line = ["stdbuf", "-oL"] if shutil.which("stdbuf") else []
         try:
             # A session of its own: Ctrl-C is the job's. Left behind by a killed job, it ends at
             # its next line, which nobody reads.
             self._process = subprocess.Popen(
-                list(command),
+                [*line_by_line, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bench.telemetry.counters import Growth
 from bench.telemetry.fields import BY_NAME, CLOCK_REASONS, HARMLESS_REASONS, Kind
 from bench.telemetry.sampler import FORMAT
@@ -227,6 +225,9 @@ def _names(gpus: Sequence[Device]) -> list[str]:
 
 
 def _level(gpus: Sequence[Device], name: str) -> dict[str, float]:
+    # Loaded here: who submits a job imports this file, and answers at once.
+    import numpy as np
+
     values = np.concatenate([gpu.levels[name] for gpu in gpus if name in gpu.levels])
     figures = {"mean": values.mean(), "p95": np.quantile(values, 0.95), "max": values.max()}
     return {key: float(f"{value:.5g}") for key, value in figures.items()}

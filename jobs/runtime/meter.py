@@ -69,7 +69,7 @@ class Meter:
             value: As in ``run.json``.
         """
         self.stop()
-        if not self._cfg.enabled:
+        if not self._cfg.enabled and "telemetry" not in value:
             return
         try:
             attempts = value["attempts"]

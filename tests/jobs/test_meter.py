@@ -161,6 +161,20 @@ def test_it_can_be_left_out(tmp_path: Path) -> None:
     assert "telemetry" not in record(run)
 
 
+@pytest.mark.usefixtures("gpus")
+def test_an_attempt_without_it_lowers_the_coverage(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    for cfg in (CFG, TelemetryConfig(enabled=False)):
+        begun = begin(run, cfg=cfg)
+        begun.end("stopped", reason="", outcome=Outcome(finished=False, figures={}))
+    assert record(run)["telemetry"]["coverage"]["attempts"] == "1 of 2"
+
+
+def test_submitting_loads_no_numpy() -> None:
+    code = "import sys, jobs.runtime.launch; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
 def test_one_rank_of_a_node_samples(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     Meter(CFG, run, World(rank=1, world_size=2, local_rank=1, local_world_size=2), {}).stop()
