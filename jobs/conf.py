@@ -121,12 +121,37 @@ class TrackerConfig:
     """W&B tags."""
 
 
+@dataclass(kw_only=True, slots=True)
+class TelemetryConfig:
+    """What is measured beside a job, and what it costs. Never changes a result."""
+
+    enabled: bool = True
+    """Whether GPUs and processes are sampled, one sampler a node."""
+    interval_s: float = 5.0
+    """Seconds between samples, at least 0.1; energy is exact at any, peaks are not."""
+    price_per_gpu_hour: float | None = None
+    """What a GPU-hour costs; none leaves it out of the cost."""
+    price_per_kwh: float | None = None
+    """What a kWh costs, where it is not in the GPU-hour; none leaves it out of the cost."""
+    currency: str = "EUR"
+    """What the prices are in."""
+
+    def __post_init__(self) -> None:
+        if self.interval_s < 0.1:
+            raise ValueError(f"telemetry.interval_s: {self.interval_s} is below 0.1")
+        for name in ("price_per_gpu_hour", "price_per_kwh"):
+            price = getattr(self, name)
+            if price is not None and price < 0:
+                raise ValueError(f"telemetry.{name}: {price} is below 0")
+
+
 @dataclass(kw_only=True)  # no slots: mixed into each root beside a class that has them
 class JobConfig:
     """What every launched job has."""
 
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
     name: str = "default"
     """Middle part of the run folder; an experiment sets it to its own name."""
     run_id: str | None = None

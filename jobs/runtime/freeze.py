@@ -20,8 +20,8 @@ from pipeline.core.rundir import RunDir
 
 ROOT = Path(__file__).parents[2]
 CODE = ("jobs", "pipeline", "train", "eval", "bench", "repro", "configs")
-FREE_KEYS = ("cluster", "tracker", "wait", "run_id", "runs_dir", "array", "dry_run")
-"""What a resumed run may change: where it runs, never what it makes."""
+FREE_KEYS = ("cluster", "tracker", "telemetry", "wait", "run_id", "runs_dir", "array", "dry_run")
+"""What a resumed run may change: where it runs and who watches, never what it makes."""
 
 
 def freeze_run(job: str, config: JobConfig, *, command: str) -> RunDir:

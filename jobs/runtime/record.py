@@ -5,6 +5,7 @@ import fcntl
 import time
 from typing import Any
 
+from jobs.runtime.meter import Meter, sum_up
 from pipeline.core.files import read_json, write_json
 from pipeline.core.outcome import Outcome
 from pipeline.core.rundir import RunDir
@@ -14,7 +15,18 @@ FINISHED = "finished"
 
 
 class RunRecord:
-    """The record of one run, with a new attempt begun."""
+    """The record of one run, with a new attempt begun.
+
+    Args:
+        run_dir: Where it is written.
+        job: Name of the verb.
+        job_id: The scheduler's.
+        num_ranks: Processes.
+        num_gpus: GPUs, over all nodes.
+        num_nodes: Nodes.
+        run_id: Of the whole run, where this is one job of an array.
+        meter: What samples beside it; None: nothing does.
+    """
 
     def __init__(
         self,
@@ -24,10 +36,13 @@ class RunRecord:
         job_id: str,
         num_ranks: int,
         num_gpus: int,
+        num_nodes: int = 1,
         run_id: str | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self.run_dir = run_dir
         self.num_gpus = num_gpus
+        self.meter = meter
         self._started_s = time.monotonic()
         self.value: dict[str, Any] = {
             "format": FORMAT,
@@ -47,7 +62,10 @@ class RunRecord:
         self.value["attempts"].append(
             {
                 "job_id": job_id,
+                "id": meter.attempt if meter else None,
                 "num_ranks": num_ranks,
+                "num_nodes": num_nodes,
+                "num_gpus": num_gpus,
                 "started": _now(),
                 "ended": None,
                 "reason": "",
@@ -80,6 +98,10 @@ class RunRecord:
             self.value["gpu_hours"] + elapsed_s * self.num_gpus / 3600, 4
         )
         self.write()
+        if self.meter is not None:
+            # Written a second time: how it ended must stand there, whatever measuring takes.
+            self.meter.settle(self.value)
+            self.write()
 
     def note(self, status: str, *, reason: str) -> None:
         """Write down what will be true if this process is killed now."""
@@ -117,13 +139,23 @@ def join_records(run_dir: RunDir) -> dict[str, Any]:
     before = read_json(run_dir.run_json) if run_dir.run_json.exists() else {"attempts": []}
     # Those of a time when the run was not an array's.
     attempts += [attempt for attempt in before["attempts"] if attempt["job_id"] not in known]
-    return {
+    joined = {
         **{key: parts[0][key] for key in ("format", "job", "run_id")},
         "status": status,
         "figures": by_status[status]["figures"],
         "gpu_hours": round(sum(part["gpu_hours"] for part in parts), 4),
         "attempts": sorted(attempts, key=lambda attempt: attempt["started"]),
     }
+    metered = [part["telemetry"] for part in parts if "telemetry" in part]
+    if metered:
+        joined["telemetry"] = sum_up(
+            attempts,
+            job=joined["job"],
+            figures=joined["figures"],
+            finished=status == FINISHED,
+            prices=metered[0]["prices"],
+        )
+    return joined
 
 
 def _now() -> str:

@@ -27,6 +27,7 @@ from jobs.runtime.ending import (
 )
 from jobs.runtime.freeze import load_frozen
 from jobs.runtime.lock import take_lock
+from jobs.runtime.meter import Meter
 from jobs.runtime.preflight import before_job
 from jobs.runtime.quiet import quiet_libraries
 from jobs.runtime.record import RunRecord
@@ -108,6 +109,7 @@ def _run(
     )
     record: RunRecord | None = None
     stop.listen()
+    meter = Meter(config.telemetry, own, world, os.environ)
     if world.is_main:
         write_json(own.env_json, _environment(world))
         record = RunRecord(
@@ -117,6 +119,8 @@ def _run(
             job_id=job_id(os.environ),
             num_ranks=world.world_size,
             num_gpus=cluster.gpus_per_node * cluster.num_nodes,
+            num_nodes=world.num_nodes,
+            meter=meter,
         )
     tracker = Trackers()
     try:
@@ -137,6 +141,7 @@ def _run(
         outcome: Outcome = module.run(config, context)
     except BaseException as error:
         stop.deafen()
+        meter.stop()
         told = fail(error, record=record, world=world)
         tracker.finish([], figures={}, succeeded=False)
         if told is error:
@@ -148,6 +153,7 @@ def _run(
         if status != "requeue":
             stop.give_back()
     finally:
+        meter.stop()
         made = sorted(run_dir.lora.glob("*")) if outcome.finished else []
         tracker.finish(made, figures=outcome.figures, succeeded=True)
     for file in lock:

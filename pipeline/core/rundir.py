@@ -4,8 +4,8 @@ runs/<job>/<experiment>/<run_id>/
   config.yaml  code/  code.json  inputs/  env.json  run.json  metrics.jsonl
   checkpoints/<images seen>/   lora/   samples/
   recipe.json  images/  manifest-<writer>.jsonl  manifest.parquet  contact_sheet.png  claims/
-  logs/<job id>/<rank>.log     submitit/   wandb/   array/<index>/run.json
-  preflight/<node>.json
+  logs/<job id>/<rank>.log     telemetry/<node>.jsonl   preflight/<node>.json
+  submitit/   wandb/   array/<index>/run.json  telemetry/  preflight/
 """
 
 from dataclasses import dataclass
@@ -82,6 +82,11 @@ class RunDir:
     def preflight(self, node: str) -> Path:
         """What was seen of a node before the job began on it."""
         return self.path / "preflight" / f"{node}.json"
+
+    @property
+    def telemetry(self) -> Path:
+        """What the hardware did, one file a node, all attempts in it."""
+        return self.path / "telemetry"
 
     @property
     def submitit(self) -> Path:

@@ -1,0 +1,74 @@
+"""Who tells of the GPUs: DCGM where it answers, else NVML, else ``nvidia-smi``, else nobody."""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
+
+from bench.telemetry.dcgm import Dcgm
+from bench.telemetry.dmon import SmiDmon
+from bench.telemetry.nvml import NvmlSource
+from bench.telemetry.stream import Rows, SourceError
+
+
+class Source(Protocol):
+    """Something that knows what the GPUs do."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the record."""
+        ...
+
+    def read(self) -> Rows:
+        """Return the newest values.
+
+        Raises:
+            SourceError: It has died.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
+
+Opener = Callable[[], Source]
+
+
+def openers(*, interval_s: float, uuids: Collection[str] | None) -> list[Opener]:
+    """Return the ways to a source, best first.
+
+    ``nvidia-smi`` knows no UUIDs, so it is asked only where all GPUs of the node are wanted.
+
+    Args:
+        interval_s: How often it will be read.
+        uuids: The GPUs to sample; None: all of the node.
+    """
+    found: list[Opener] = [
+        lambda: Dcgm(interval_s=interval_s, uuids=uuids),
+        lambda: NvmlSource(uuids=uuids),
+    ]
+    if uuids is None:
+        found.append(lambda: SmiDmon(interval_s=interval_s))
+    return found
+
+
+def choose(ways: Sequence[Opener]) -> tuple[Source | None, list[str]]:
+    """Open the first source that answers, and read it once.
+
+    Returns:
+        The source, None where none answers; and why each one before it did not.
+    """
+    refused: list[str] = []
+    for way in ways:
+        try:
+            source = way()
+        except SourceError as error:
+            refused.append(str(error))
+            continue
+        try:
+            source.read()
+        except SourceError as error:
+            source.close()
+            refused.append(f"{source.name}: {error}")
+            continue
+        return source, refused
+    return None, refused
