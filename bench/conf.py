@@ -24,6 +24,8 @@ class BenchName(Enum):
     """Native pixels back from enlarged ones: how exactly, and how fast."""
     storage = "storage"
     """The disk below the run folder: many small files, few large ones."""
+    telemetry = "telemetry"
+    """What sampling beside a job costs it."""
 
 
 @dataclass(kw_only=True, slots=True)

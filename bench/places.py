@@ -1,6 +1,6 @@
 """Where baselines lie, and the places that wait for a machine we have not measured.
 
-bench/baselines/<bench>.<hardware>.json
+bench/baselines/<bench>.<hardware>.<cpu|cuda>.json
 """
 
 import dataclasses
@@ -19,7 +19,8 @@ def slug(hardware: str) -> str:
 
 def baseline_path(folder: Path, result: BenchResult) -> Path:
     """Return where a result's baseline lies."""
-    return folder / f"{result.bench}.{slug(result.conditions.hardware)}.json"
+    conditions = result.conditions
+    return folder / f"{result.bench}.{slug(conditions.hardware)}.{conditions.device}.json"
 
 
 def empty_place(measured: BenchResult, conditions: Conditions = DGX_B200) -> BenchResult:

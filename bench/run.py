@@ -8,6 +8,7 @@ from typing import Any
 from bench import loader, pixels, scaling, storage, throughput, trainstep
 from bench.conf import BenchConfig, BenchName
 from bench.record import BenchResult, Row, here
+from bench.telemetry import overhead
 from pipeline.core.world import World
 
 Measured = tuple[list[Row], list[str]]
@@ -20,6 +21,7 @@ SETTINGS = {
     BenchName.loader: ("data", "batch_sizes", "pixel_scale", "target"),
     BenchName.pixels: ("data", "num_images", "scale"),
     BenchName.storage: ("num_images", "large_file_mib"),
+    BenchName.telemetry: ("model", "data", "precision", "batch_sizes", "lora"),
 }  # fmt: skip
 """What each bench reads: what must be alike for two of its results to be compared."""
 
@@ -39,6 +41,7 @@ def run_bench(cfg: BenchConfig, *, world: World, folder: Path) -> BenchResult:
         BenchName.loader: lambda: loader.measure(cfg),
         BenchName.pixels: lambda: pixels.measure(cfg, show=folder / "pixels"),
         BenchName.storage: lambda: storage.measure(cfg, folder),
+        BenchName.telemetry: lambda: overhead.measure(cfg, world),
     }
     rows, said = ways[cfg.bench]()
     return BenchResult(

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.nccl.parse import read_output
-from bench.nccl.result import SWEEP_TO, build_result, file_name, place_for_b200
+from bench.nccl.result import SWEEP_TO, build_result, place_for_b200
 from bench.nccl.sweep import KIB, MIB, OPERATIONS, Sweep, human_size
 from bench.nccl.table import format_sweep
 from bench.nccl.verdict import Level, judge
+from bench.places import baseline_path
 from bench.record import BenchResult, here, write_result
 from jobs.conf import WandbMode
 from jobs.runtime.freeze import ROOT, new_run_id, read_origin
@@ -184,7 +185,7 @@ def _keep_baseline(result: BenchResult, sweeps: Sequence[Sweep]) -> list[Path]:
     if broken:
         print(f"no baseline: not whole or not right: {', '.join(broken)}")
         return []
-    path = BASELINES / file_name(result.conditions)
+    path = baseline_path(BASELINES, result)
     write_result(path, result)
     return [path]
 

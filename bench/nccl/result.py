@@ -1,7 +1,6 @@
 """Sweeps as one ``BenchResult``, and the empty place for what nobody has measured yet."""
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -52,12 +51,6 @@ def build_result(
         measured=measured,
         extra={"sweeps": [sweep_to_dict(sweep) for sweep in sweeps]},
     )
-
-
-def file_name(conditions: Conditions) -> str:
-    """Return such as ``nccl.8_x_nvidia_b200.cuda.json``."""
-    slug = re.sub(r"[^a-z0-9]+", "_", conditions.hardware.lower()).strip("_")
-    return f"{BENCH}.{slug}.{conditions.device}.json"
 
 
 def place_for_b200() -> BenchResult:

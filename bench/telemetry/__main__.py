@@ -1,7 +1,7 @@
 """Sample this node on its own for a while: ``python -m bench.telemetry --seconds 60 --out DIR``.
 
 With a command after ``--``, samples beside it until it ends, and ends with its status.
-``--overhead`` measures what sampling costs a training step (see ``bench.telemetry.overhead``).
+What sampling costs: ``python -m jobs.bench bench=telemetry``.
 """
 
 import argparse
@@ -27,16 +27,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long without a command")
     parser.add_argument("--interval", type=float, default=1.0, help="seconds between samples")
     parser.add_argument("--out", type=Path, default=Path("runs/dmon"), help="folder of the file")
-    parser.add_argument("--overhead", metavar="DATASET", type=Path, help="measure the cost")
-    parser.add_argument("--pairs", type=int, default=20, help="comparisons of --overhead")
     parser.add_argument("command", nargs="*", help="after --: what to run beside it")
     told = parser.parse_args()
     if told.interval < LEAST_INTERVAL_S or told.seconds <= 0:
         raise InputError(f"--interval: at least {LEAST_INTERVAL_S}; --seconds: above 0")
-    if told.overhead is not None:
-        from bench.telemetry.overhead import measure
-
-        return measure(told.overhead, interval_s=told.interval, num_pairs=told.pairs)
     path = told.out / f"{platform.node()}.jsonl"
     told.out.mkdir(parents=True, exist_ok=True)
     attempt = f"alone-{os.getpid()}-{time.monotonic_ns()}"

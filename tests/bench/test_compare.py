@@ -8,7 +8,6 @@ from bench.compare import compare_results
 from bench.record import BenchResult, here, row
 from pipeline.core.errors import InputError
 
-
 HERE = here()
 
 

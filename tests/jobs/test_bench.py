@@ -31,7 +31,7 @@ def test_a_bench_leaves_a_result_a_baseline_and_an_empty_place(tmp_path, capsys)
     assert json.loads((run / "run.json").read_text())["figures"]["small.write"] > 0
     kept = {path.name for path in (tmp_path / "baselines").iterdir()}
     assert len(kept) == 2
-    assert "storage.8_x_nvidia_b200.json" in kept
+    assert "storage.8_x_nvidia_b200.cuda.json" in kept
     capsys.readouterr()
     assert main(["show", str(run)]) == 0
     assert "small.write" in capsys.readouterr().out
@@ -41,7 +41,7 @@ def test_a_bench_leaves_a_result_a_baseline_and_an_empty_place(tmp_path, capsys)
 def test_what_cannot_be_compared_is_one_line(tmp_path, capsys):
     assert measure(tmp_path) == 0
     (kept,) = (tmp_path / "baselines").glob("storage.[!8]*.json")
-    place = tmp_path / "baselines" / "storage.8_x_nvidia_b200.json"
+    place = tmp_path / "baselines" / "storage.8_x_nvidia_b200.cuda.json"
     capsys.readouterr()
     assert main(["compare", str(kept), str(place)]) != 0
     said = capsys.readouterr().err.strip().splitlines()

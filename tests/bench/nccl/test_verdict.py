@@ -7,14 +7,15 @@ from PIL import Image
 from bench.nccl.expect import PUBLISHED, expected, published
 from bench.nccl.parse import read_output
 from bench.nccl.plot import plot_sweeps
-from bench.nccl.result import build_result, file_name, place_for_b200
+from bench.nccl.result import build_result, place_for_b200
 from bench.nccl.sweep import GIB, MIB, OPERATIONS, Figures, Sweep, SweepRow
 from bench.nccl.table import format_sweep
 from bench.nccl.verdict import Level, judge, nvls_gains
+from bench.places import baseline_path
 from bench.record import Conditions, read_result, write_result
 
 FIXTURES = Path(__file__).parent / "fixtures"
-PLACE = Path(__file__).parents[3] / "bench" / "baselines" / "nccl.dgx_b200.json"
+PLACE = Path(__file__).parents[3] / "bench" / "baselines" / "nccl.8_x_nvidia_b200.cuda.json"
 
 
 def sweep(busbw, *, size=8 * GIB, **changes):
@@ -134,7 +135,7 @@ def test_a_result_holds_headlines_tables_and_the_library(tmp_path):
     assert "2.27.7" in result.conditions.versions.values()
     write_result(tmp_path / "a.json", result)
     assert read_result(tmp_path / "a.json").extra["sweeps"][0]["rows"][2]["size_bytes"] == 16 * GIB
-    assert file_name(result.conditions) == "nccl.8_x_nvidia_b200.cuda.json"
+    assert baseline_path(Path(), result).name == "nccl.8_x_nvidia_b200.cuda.json"
 
 
 def test_the_place_for_a_dgx_b200_is_what_the_code_makes_and_empty():
