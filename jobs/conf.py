@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.data.conf import PrepareConfig
 from pipeline.generate.conf import GenerateConfig
+from repro.conf import SmokeConfig
 from train.conf import TrainConfig
 
 
@@ -184,3 +185,26 @@ class GenerateJob(GenerateConfig, JobConfig):
             raise ValueError(f"array: {self.array} is below 1")
         GenerateConfig.__post_init__(self)
         JobConfig.__post_init__(self)
+
+
+@dataclass(kw_only=True)
+class SmokeJob(SmokeConfig, JobConfig):
+    """``jobs.smoke``."""
+
+    baselines: Path = Path("bench/baselines")
+    """Folder that takes the figures and the sheet of a run that passed, named by its hardware."""
+    compare: Path | None = None
+    """Earlier ``smoke.json`` or baseline: what changed since is told, and decides nothing."""
+
+    @property
+    def inputs(self) -> dict[str, Path]:
+        """The earlier record: this run's baseline may take its place."""
+        return {} if self.compare is None else {"compare": self.compare}
+
+    def __post_init__(self) -> None:
+        JobConfig.__post_init__(self)
+        if self.cluster.num_nodes * self.cluster.tasks_per_node > 1:
+            raise ValueError(
+                f"cluster.tasks_per_node: the smoke test is 1 process, not "
+                f"{self.cluster.num_nodes} x {self.cluster.tasks_per_node}"
+            )
