@@ -134,6 +134,9 @@ def here(
 ) -> Conditions:
     """Return the conditions of this machine."""
     machine = machine or read_machine()
+    if device == "cpu":
+        # GPUs beside it are not what computed.
+        machine = dataclasses.replace(machine, gpus=(), driver=None)
     first = machine.gpus[0] if machine.gpus else None
     return Conditions(
         hardware=machine.hardware,

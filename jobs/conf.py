@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.conf import BenchConfig
 from pipeline.data.conf import PrepareConfig
 from pipeline.generate.conf import GenerateConfig
+from repro.conf import SmokeConfig
 from train.conf import TrainConfig
 
 
@@ -231,4 +232,27 @@ class BenchJob(BenchConfig, JobConfig):
                 f"cluster.tasks_per_node: {self.cluster.tasks_per_node} on "
                 f"{self.cluster.num_nodes} nodes; a bench is one task and starts ranks itself "
                 "(num_ranks=[...]): give cluster.tasks_per_node=1 and all its cores"
+            )
+
+
+@dataclass(kw_only=True)
+class SmokeJob(SmokeConfig, JobConfig):
+    """``jobs.smoke``."""
+
+    baselines_dir: Path = Path("bench/baselines")
+    """Folder that takes the figures and the sheet of a run that passed, named by its hardware."""
+    compare: Path | None = None
+    """Earlier ``smoke.json`` or baseline: what changed since is told, and decides nothing."""
+
+    @property
+    def inputs(self) -> dict[str, Path]:
+        """The earlier record: this run's baseline may take its place."""
+        return {} if self.compare is None else {"compare": self.compare}
+
+    def __post_init__(self) -> None:
+        JobConfig.__post_init__(self)
+        if self.cluster.num_nodes * self.cluster.tasks_per_node > 1:
+            raise ValueError(
+                f"cluster.tasks_per_node: the smoke test is 1 process, not "
+                f"{self.cluster.num_nodes} x {self.cluster.tasks_per_node}"
             )

@@ -11,7 +11,7 @@ import psutil
 from jobs.conf import ClusterConfig, JobConfig
 from jobs.runtime.record import FINISHED, RunRecord
 from jobs.runtime.stop import StopFlag
-from pipeline.core.errors import InputError, plain
+from pipeline.core.errors import CheckError, InputError, plain
 from pipeline.core.outcome import Outcome
 from pipeline.core.rundir import RunDir
 from pipeline.core.world import World
@@ -19,6 +19,7 @@ from pipeline.core.world import World
 log = logging.getLogger(__name__)
 
 EXIT_LOST = 1
+EXIT_CHECK = 1
 GRACE_S = 5.0
 """Seconds a sibling has to leave by itself; as long as the local Slurm gives."""
 PEER_LOST = ("by peer", "gloo/transport", "gloo/rendezvous", "NCCL")
@@ -75,9 +76,10 @@ def fail(error: BaseException, *, record: RunRecord | None, world: World) -> Bas
         raised = LostRankError(
             f"another rank is gone ({said}); its own log says why; go on with jobs.resubmit"
         )
-    known = isinstance(raised, (InputError, LostRankError))
+    is_plain = isinstance(raised, (InputError, CheckError))
+    known = is_plain or isinstance(raised, LostRankError)
     reason = str(raised) if known else f"{type(error).__name__}: {error}"
-    log.error("failed: %s", reason, exc_info=None if isinstance(raised, InputError) else error)
+    log.error("failed: %s", reason, exc_info=None if is_plain else error)
     if record is not None:
         record.end("failed", reason=reason, outcome=None)
     return raised

@@ -167,7 +167,8 @@ def _copy_code(run_dir: RunDir) -> None:
 
 def _origin() -> dict[str, Any]:
     lock = ROOT / "requirements.lock"
-    diff = _git("diff", "HEAD")
+    # Measured figures are not code: keeping them must not change what the next run says it is.
+    diff = _git("diff", "HEAD", "--", ".", ":(exclude)bench/baselines")
     return {
         "commit": (_git("rev-parse", "HEAD") or "").strip() or None,
         "diff_sha256": sha256_bytes(diff.encode()) if diff else None,

@@ -6,7 +6,7 @@ python -m jobs.runtime.reference > docs/configs.md
 import sys
 from collections.abc import Iterable
 
-from jobs.conf import BenchJob, GenerateJob, JobConfig, PrepareJob, TrainJob
+from jobs.conf import BenchJob, GenerateJob, JobConfig, PrepareJob, SmokeJob, TrainJob
 from jobs.runtime.config import CONFIGS
 from jobs.runtime.helptext import Key, all_keys
 
@@ -17,7 +17,13 @@ Made by `python -m jobs.runtime.reference`; a test says when it is out of date. 
 a named choice, `key=value` sets one setting; `+experiment=NAME` (train), `+dataset=NAME` (prepare)
 and `+work=NAME` (generate) take a whole composition. `--cfg job` shows what comes out.
 """
-JOBS = {"prepare": PrepareJob, "train": TrainJob, "generate": GenerateJob, "bench": BenchJob}
+JOBS = {
+    "prepare": PrepareJob,
+    "train": TrainJob,
+    "generate": GenerateJob,
+    "bench": BenchJob,
+    "smoke": SmokeJob,
+}
 
 
 def reference() -> str:

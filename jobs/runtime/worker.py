@@ -17,6 +17,7 @@ import yaml
 from jobs.conf import JobConfig
 from jobs.runtime.context import JobContext
 from jobs.runtime.ending import (
+    EXIT_CHECK,
     EXIT_LOST,
     LostRankError,
     close,
@@ -35,7 +36,7 @@ from jobs.runtime.requeue import requeue
 from jobs.runtime.stop import StopFlag, find_deadline
 from jobs.runtime.trackers import Trackers, build_trackers
 from jobs.runtime.world import export_process_group, job_id, read_world
-from pipeline.core.errors import EXIT_INPUT, InputError, plain
+from pipeline.core.errors import EXIT_INPUT, CheckError, InputError, plain
 from pipeline.core.files import write_json
 from pipeline.core.machine import read_machine, read_packages
 from pipeline.core.outcome import Outcome
@@ -70,6 +71,8 @@ class Worker:
             return _run(job, module, config, world=world, run_dir=run_dir, started_s=started_s)
         except InputError as error:
             leave(str(error), EXIT_INPUT)
+        except CheckError as error:
+            leave(str(error), EXIT_CHECK)
         except LostRankError as error:
             leave(str(error), EXIT_LOST)
         except OSError as error:

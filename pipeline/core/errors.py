@@ -21,6 +21,13 @@ class InputError(ValueError):
     """
 
 
+class CheckError(Exception):
+    """A check ran to its end, and its answer is no; the message is the whole story, in one line.
+
+    The job is recorded as failed and ends with this message and exit status 1, without a traceback.
+    """
+
+
 def plain(error: BaseException) -> BaseException:
     """Turn a full, read-only or broken disk into an ``InputError``; return the rest as it is."""
     if isinstance(error, OSError) and error.errno in NOT_OURS:

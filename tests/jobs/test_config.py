@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import generate, prepare, train
+from jobs import generate, prepare, smoke, train
 from jobs.conf import TrainJob
 from jobs.runtime.config import (
     CONFIGS,
@@ -19,7 +19,12 @@ from jobs.runtime.reference import reference
 from jobs.runtime.schema import known_keys
 from pipeline.core.errors import InputError
 
-SCHEMAS = {"train": train.SCHEMA, "prepare": prepare.SCHEMA, "generate": generate.SCHEMA}
+SCHEMAS = {
+    "train": train.SCHEMA,
+    "prepare": prepare.SCHEMA,
+    "generate": generate.SCHEMA,
+    "smoke": smoke.SCHEMA,
+}
 NAMED = [
     *[("train", f"+experiment={name}") for name in choices("experiment")],
     *[("prepare", f"+dataset={name}") for name in choices("dataset")],
@@ -130,7 +135,7 @@ def documented_commands() -> list[str]:
     root = CONFIGS.parent
     pages = [*root.glob("*.md"), *root.glob("docs/*.md"), *CONFIGS.glob("*/*.yaml")]
     text = "\n".join(page.read_text() for page in sorted(pages)).replace("\\\n", " ")
-    found = re.findall(r"python -m (jobs\.(?:train|prepare|generate) [^#`&\n]+)", text)
+    found = re.findall(r"python -m (jobs\.(?:train|prepare|generate|smoke) [^#`&\n]+)", text)
     return sorted({command.strip() for command in found if "--" not in command})
 
 
