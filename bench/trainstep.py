@@ -37,9 +37,9 @@ ROUNDS = 5
 WARMUP = 2
 
 
-def build(cfg: TrainConfig) -> tuple[Trainer, Any]:
-    """Build a trainer and its stream of batches."""
-    world = World(num_threads=torch.get_num_threads())
+def build(cfg: TrainConfig, *, world: World | None = None) -> tuple[Trainer, Any]:
+    """Build a trainer and its stream of batches; collective where ``world`` has several ranks."""
+    world = world or World(num_threads=torch.get_num_threads())
     accelerator = build_accelerator(world, precision=cfg.precision, num_accumulation_steps=1)
     model = load_model(cfg.model, device="cpu")
     lora.attach(model, cfg.lora, seed=0)

@@ -55,4 +55,5 @@ def test_commands_in_the_docs_exist(doc: Path) -> None:
         r"python -m ((?:jobs|train|eval|bench|repro)(?:\.\w+)+)", doc.read_text()
     ):
         if module != "jobs.X":
-            assert (ROOT / (module.replace(".", "/") + ".py")).is_file(), module
+            path = ROOT / module.replace(".", "/")
+            assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
