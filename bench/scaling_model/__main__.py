@@ -65,10 +65,17 @@ def check(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[Checked]]
     num_cores = read_machine().num_cores
     busy = busy_share()
     if busy > QUIET:
-        print(f"others keep {busy:.0%} of the cores busy: the check below does not hold")
+        print(f"others keep {busy:.0%} of the cores busy: the check does not hold", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         told = measure(settings, num_cores=num_cores, folder=Path(folder))
     return {"busy_share": busy, "places": told}, compare(told, num_cores=num_cores)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, FileNotFoundError):
+        raise InputError(f"--out: {folder} cannot be a folder") from None
 
 
 @one_line_errors
@@ -90,6 +97,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.num_images < 1:
         raise InputError(f"--num-images: {arguments.num_images} is below 1")
+    if arguments.out:
+        _make(arguments.out)
     assumed = assume(arguments.assume)
     measured = read_result(arguments.measured) if arguments.measured else None
     tables = predict_all(assumed, num_images=arguments.num_images, measured=measured)

@@ -17,7 +17,7 @@ GPUS = tuple(2**power for power in range(10))
 def draw(path: Path, tables: Sequence[Table], checked: Sequence[Checked]) -> None:
     """Write the PNG: rates, efficiencies and, where there was one, the check."""
     figure, panels = new_chart(
-        title="Predicted for DGX B200: one GPU by a roofline or a bench file, see the tables",
+        title=f"Predicted for DGX B200; {' or '.join(sorted({table.basis for table in tables}))}",
         x="GPUs",
         y="images a second",
         num_panels=PANELS + bool(checked),

@@ -121,6 +121,7 @@ def measure(settings: Settings, *, num_cores: int, folder: Path) -> dict[str, An
     told = {}
     for num_ranks, num_threads in sorted(places | alone):
         name = f"{num_ranks}x{num_threads}"
+        print(f"measuring {num_ranks} ranks of {num_threads} threads", flush=True)
         sizes = settings.batch_sizes
         if num_ranks > 1:
             # As it is on one rank (weak), and the same over all ranks (strong).

@@ -96,7 +96,7 @@ def time_generation(settings: Settings, world: World, folder: Path) -> dict[str,
     return {
         "num_images": num_images,
         "total_s": total_s,
-        "tail_s": max(0.0, total_s - num_images / rate),
+        "tail_s": max(0.0, total_s - num_images / rate) if rate else 0.0,
         "batches_s": timed.times_s,
     }
 
@@ -114,7 +114,8 @@ def _make(cfg: GenerateConfig, draw: TimedDrawer, world: World, folder: Path) ->
         should_stop=lambda: False,
     )
     assert outcome.finished
-    return float(outcome.figures["rate_img_per_s"])
+    # A rank that had no batch to draw has no rate; the main one always has.
+    return float(outcome.figures.get("rate_img_per_s", 0.0))
 
 
 def main() -> int:

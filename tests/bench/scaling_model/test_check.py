@@ -148,6 +148,7 @@ def test_the_command_leaves_a_bench_file_and_a_picture(tmp_path, monkeypatch, ca
         (["--num-images", "0"], "--num-images"),
         (["--measured", "absent.json"], "absent.json"),
         (["--assume", "x=1"], "overlap"),
+        (["--out", __file__], "--out"),
         (["--check", "--dataset", "absent"], "absent"),
     ],
 )
