@@ -11,14 +11,10 @@ from pathlib import Path
 import pytest
 
 from bench.record import read_result
-from jobs.smoke import slug
-from pipeline.core.machine import describe
-from pipeline.core.nvml import Nvml
 from pipeline.generate.png import pixels_digest
 from repro.record import read_smoke
 from repro.reference import kind_of, record
 from repro.smoke import read_pixels
-from tests.fakes.nvml import dgx_b200
 from tests.repro.made import environment, smoke
 
 ROOT = Path(__file__).parents[2]
@@ -155,10 +151,3 @@ def test_the_scripts_say_what_they_miss(tmp_path: Path) -> None:
     assert "--compare" in shown.stdout
     short = subprocess.run([*run, "--compare"], capture_output=True, text=True, check=False)
     assert (short.returncode, short.stderr.count("\n")) == (2, 1)
-
-
-def test_a_file_is_named_by_what_computed() -> None:
-    machine = describe(Nvml(dgx_b200()))
-    assert slug(machine, device="cuda") == "8-x-nvidia-b200"
-    assert "nvidia" not in slug(machine, device="cpu")
-    assert re.fullmatch(r"[a-z0-9-]+", slug(machine, device="cpu"))
