@@ -12,7 +12,7 @@ RUN_ID ?= make-train
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 1000
 
-.PHONY: help setup train test lint test-slurm bench-rivals learned-scaler demo/super-resolution demo/multi-gpu clean
+.PHONY: help setup train test lint smoke test-slurm bench-rivals learned-scaler demo/super-resolution demo/multi-gpu clean
 
 help:  ## show this
 	@grep -E '^[a-z/-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -44,6 +44,9 @@ train: setup data/tiles32/dataset.json  ## data, LoRA, sprites: the whole path o
 test: setup  ## the tests, as CI runs them
 	$(PY) -m pytest
 
+smoke: setup  ## ten pictures, checked against the recorded ones, and timed
+	repro/run.sh
+
 lint: setup  ## format, lint, types, import layers
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
@@ -56,7 +59,7 @@ test-slurm: setup  ## tests against a real Slurm on this machine (root; installs
 	if ! deploy/slurm-local/slurm-local status > /dev/null 2>&1; then trap "deploy/slurm-local/slurm-local down" EXIT; deploy/slurm-local/slurm-local up; fi; \
 	eval "$$(deploy/slurm-local/slurm-local env)"; $(PY) -m pytest -m slurm tests/slurm
 
-bench-rivals: build/rivals/.ready  ## the packages bench.finish compares with, in build/rivals
+bench-rivals: build/rivals/.ready  ## the packages `jobs.bench bench=pixels` compares with, in build/rivals
 
 build/rivals/.ready: bench/rivals/requirements.txt
 	@command -v $(PYTHON) > /dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or set PYTHON="; exit 1; }

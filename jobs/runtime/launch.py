@@ -22,7 +22,7 @@ SLURM_ANSWER_S = 5
 KEEP_THREADS_APART = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
 """Spinning OpenMP threads make two ranks on two cores 20 times slower. A short spin is kept: one
 process on two quiet cores trains at 130 img/s without it and 156 with it; beside a busy process at
-85 and 75 (``GOMP_SPINCOUNT=N python -m bench.trainstep data/tiles32``)."""
+85 and 75 (as ``jobs.bench bench=trainstep`` measures it)."""
 
 
 def launch(
