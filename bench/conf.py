@@ -82,5 +82,3 @@ class BenchConfig:
                 raise ValueError(f"{name}: {values} must be rising whole numbers from 1")
         if self.scale <= 1:
             raise ValueError(f"scale: {self.scale} does not enlarge; it must be above 1")
-        if self.rivals is not None and not self.rivals.is_file():
-            raise ValueError(f"rivals: {self.rivals} is no Python; make bench-rivals makes one")

@@ -166,6 +166,8 @@ def measure(cfg: BenchConfig, *, show: Path) -> tuple[list[Row], list[str]]:
     Returns:
         Rows named ``<tool>.<condition>.<exact|pixels|same|kept|rate>``, and sentences.
     """
+    if cfg.rivals is not None and not cfg.rivals.is_file():
+        raise InputError(f"rivals: {cfg.rivals} is no Python; make bench-rivals makes one")
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import generate, prepare, smoke, train
+from jobs import bench, generate, prepare, smoke, train
 from jobs.conf import TrainJob
 from jobs.runtime.config import (
     CONFIGS,
@@ -24,6 +24,7 @@ SCHEMAS = {
     "prepare": prepare.SCHEMA,
     "generate": generate.SCHEMA,
     "smoke": smoke.SCHEMA,
+    "bench": bench.SCHEMA,
 }
 NAMED = [
     *[("train", f"+experiment={name}") for name in choices("experiment")],
@@ -36,6 +37,7 @@ NAMED = [
     *[("train", f"optim={name}") for name in choices("optim")],
     *[("train", f"tracker={name}") for name in choices("tracker")],
     *[("train", f"data={name}") for name in choices("data")],
+    *[("bench", f"bench={name}") for name in choices("bench")],
 ]
 
 
@@ -86,6 +88,8 @@ def test_experiments_say_what_they_cost(file: Path) -> None:
         ("train", ["optim.beta1=2"], ["optim.beta1", "2"]),
         ("train", ["model=sdxl", "model.sha256={a: '0'}"], ["model.sha256", "model.path"]),
         ("train", ["cluster.env.WANDB_API_KEY=x"], ["cluster.env.WANDB_API_KEY", "secret"]),
+        ("bench", [], ["bench", "throughput"]),
+        ("bench", ["bench=loader", "batch_sizes=[4,1]"], ["batch_sizes", "[4, 1]"]),
         ("generate", ["prompts=[a]", "sampler.guidance_low=2"], ["sampler.guidance_low", "2"]),
         ("generate", ["prompts=[a]", "model.size_px=33"], ["model.size_px", "33", "8"]),
         ("prepare", ["source.path=art"], ["out", "required"]),
@@ -135,7 +139,7 @@ def documented_commands() -> list[str]:
     root = CONFIGS.parent
     pages = [*root.glob("*.md"), *root.glob("docs/*.md"), *CONFIGS.glob("*/*.yaml")]
     text = "\n".join(page.read_text() for page in sorted(pages)).replace("\\\n", " ")
-    found = re.findall(r"python -m (jobs\.(?:train|prepare|generate|smoke) [^#`&\n]+)", text)
+    found = re.findall(r"python -m (jobs\.(?:train|prepare|generate|smoke|bench) (?!show|compare)[^#`&\n]+)", text)
     return sorted({command.strip() for command in found if "--" not in command})
 
 
