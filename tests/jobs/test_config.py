@@ -139,7 +139,8 @@ def documented_commands() -> list[str]:
     root = CONFIGS.parent
     pages = [*root.glob("*.md"), *root.glob("docs/*.md"), *CONFIGS.glob("*/*.yaml")]
     text = "\n".join(page.read_text() for page in sorted(pages)).replace("\\\n", " ")
-    found = re.findall(r"python -m (jobs\.(?:train|prepare|generate|smoke|bench) (?!show|compare)[^#`&\n]+)", text)
+    launched = r"jobs\.(?:train|prepare|generate|smoke|bench(?! show| compare))"
+    found = re.findall(rf"python -m ({launched} [^#`&\n]+)", text)
     return sorted({command.strip() for command in found if "--" not in command})
 
 
