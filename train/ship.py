@@ -86,7 +86,25 @@ def _provenance(run: RunDir, record: dict[str, Any]) -> dict[str, Any]:
         "figures": {key: record["figures"][key] for key in KEPT if key in record["figures"]},
         "attempts_time_h": [round(a.get("elapsed_s", 0.0) / 3600, 2) for a in record["attempts"]],
         "packages": read_json(run.env_json)["packages"],
+        "before": _before(config["model"]["path"]),
     }
+
+
+def _before(path: str | None) -> dict[str, Any] | None:
+    """Return what made the weights that a run started from; None: it started from none.
+
+    Raises:
+        InputError: They do not say.
+    """
+    if path is None:
+        return None
+    folder = Path(path)
+    if (folder / "provenance.json").is_file():
+        return read_json(folder / "provenance.json")
+    first = RunDir(folder.parent)
+    if not first.run_json.is_file():
+        raise InputError(f"{folder}: neither a shipped model nor the model/ of a run")
+    return _provenance(first, read_json(first.run_json))
 
 
 @one_line_errors

@@ -37,7 +37,8 @@ def test_a_run_is_shipped_and_loads_under_its_digests(smoke_data: Path, tmp_path
     with pytest.raises(InputError, match="no finished run"):
         ship(run, assets)
     write_json(run.run_json, {"status": "finished", "figures": outcome.figures, "attempts": []})
-    run.config.write_text(json.dumps({"name": "smoke", "data": {"path": str(smoke_data)}}))
+    config = {"name": "smoke", "data": {"path": str(smoke_data)}, "model": {"path": None}}
+    run.config.write_text(json.dumps(config))
     write_json(run.code_json, {"commit": "abc", "diff_sha256": None, "lock_sha256": None})
     write_json(run.env_json, {"packages": {}})
     shutil.copytree(ASSETS / "tokenizer", assets / "tokenizer")
@@ -52,6 +53,7 @@ def test_a_run_is_shipped_and_loads_under_its_digests(smoke_data: Path, tmp_path
     assert told["sha256"] == digests
     assert told["figures"]["num_images"] == 8
     assert told["licences"] == ["CC0-1.0"]
+    assert told["before"] is None
     texts = [file.read_text() for file in assets.rglob("*.json")]
     assert not any(str(tmp_path) in text for text in texts), "nor where it was made"
     loaded = load_model(
@@ -60,3 +62,19 @@ def test_a_run_is_shipped_and_loads_under_its_digests(smoke_data: Path, tmp_path
     trained = load_file(run.path / "model" / "unet" / "diffusion_pytorch_model.safetensors")
     for name, tensor in loaded.pipeline.unet.state_dict().items():
         assert torch.equal(tensor, trained[name].half().float())
+
+    # A second stage tells of the first: from the shipped model, and from the run itself.
+    run.config.write_text(json.dumps(config | {"model": {"path": str(assets)}}))
+    ship(run, assets)
+    before = json.loads((assets / "provenance.json").read_text())["before"]
+    assert before["sha256"] == digests
+    first = RunDir(tmp_path / "first")
+    shutil.copytree(run.path, first.path)
+    first.config.write_text(json.dumps(config))
+    run.config.write_text(json.dumps(config | {"model": {"path": str(first.path / "model")}}))
+    ship(run, assets)
+    before = json.loads((assets / "provenance.json").read_text())["before"]
+    assert (before["before"], before["figures"]["num_images"]) == (None, 8)
+    run.config.write_text(json.dumps(config | {"model": {"path": str(tmp_path)}}))
+    with pytest.raises(InputError, match="neither"):
+        ship(run, assets)
