@@ -20,8 +20,9 @@ class Change:
     before: float | None
     after: float | None
     ratio: float | None
-    """Above 1 is better, whichever way the row counts; None: one side was not measured."""
+    """Above 1 is better, whichever way the row counts; None: there is none, as with 0."""
     verdict: str
+    """``better``, ``worse``, ``same``, ``lost`` (it was measured before), ``not measured``."""
 
 
 def compare_results(
@@ -48,7 +49,7 @@ def compare_results(
                 f"(--allow {name} compares all the same)"
             )
     rows = {row.name: row for row in after.rows}
-    return [_change(row, rows[row.name], noise) for row in before.rows if row.name in rows]
+    return [_change(row, rows.get(row.name), noise) for row in before.rows]
 
 
 def unlike(before: BenchResult, after: BenchResult) -> Iterator[tuple[str, Any, Any]]:
@@ -73,16 +74,17 @@ def _differences(
             yield prefix + key, left, right
 
 
-def _change(before: Row, after: Row, noise: float) -> Change:
+def _change(before: Row, after: Row | None, noise: float) -> Change:
+    now = after.median if after else None
     ratio = None
-    if before.median and after.median:
-        ratio = after.median / before.median
-        ratio = ratio if before.higher_is_better else 1 / ratio
-    if ratio is None:
-        same = before.median is not None and before.median == after.median
-        verdict = "same" if same else "not measured"
-    elif abs(ratio - 1) <= noise:
+    if before.median and now:
+        ratio = now / before.median if before.higher_is_better else before.median / now
+    if before.median is None:
+        verdict = "not measured"
+    elif now is None:
+        verdict = "lost"
+    elif now == before.median or (ratio is not None and abs(ratio - 1) <= noise):
         verdict = "same"
     else:
-        verdict = "better" if ratio > 1 else "worse"
-    return Change(before.name, before.unit, before.median, after.median, ratio, verdict)
+        verdict = "better" if (now > before.median) == before.higher_is_better else "worse"
+    return Change(before.name, before.unit, before.median, now, ratio, verdict)

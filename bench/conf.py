@@ -80,5 +80,10 @@ class BenchConfig:
             values = getattr(self, name)
             if not values or min(values) < 1 or sorted(set(values)) != values:
                 raise ValueError(f"{name}: {values} must be rising whole numbers from 1")
+        if (self.sampler.guidance_low, self.sampler.guidance_high) != (0.0, 1.0):
+            raise ValueError(
+                "sampler.guidance_low: the loops that ours is held against guide in every step; "
+                "leave the interval out"
+            )
         if self.scale <= 1:
             raise ValueError(f"scale: {self.scale} does not enlarge; it must be above 1")

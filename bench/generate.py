@@ -16,6 +16,7 @@ import torch
 from bench.conf import BenchConfig
 from bench.record import Row, row
 from bench.trainstep import settle
+from bench.turns import ShouldStop, turns
 from pipeline.core.metrics import NullTracker
 from pipeline.core.rundir import RunDir
 from pipeline.core.timing import Stopwatch
@@ -23,6 +24,7 @@ from pipeline.core.world import World
 from pipeline.generate.conf import GenerateConfig
 from pipeline.generate.draw import Drawer
 from pipeline.generate.loop import make_all
+from pipeline.generate.sample import DTYPES
 from pipeline.generate.work import build_work
 from pipeline.models.conf import LoraUse
 from pipeline.models.registry import load_model
@@ -54,7 +56,9 @@ def load_drawer(cfg: GenerateConfig, variants: list[list[LoraUse]], *, device: s
     )
 
 
-def measure_run(cfg: BenchConfig, world: World) -> tuple[list[Row], list[str]]:
+def measure_run(
+    cfg: BenchConfig, world: World, should_stop: ShouldStop
+) -> tuple[list[Row], list[str]]:
     """Return the rates of ours, plain and bare at the largest batch size, and a sentence."""
     run = generation(cfg, batch_size=cfg.batch_sizes[-1])
     drawer = load_drawer(run, [[]], device=world.device)
@@ -66,12 +70,12 @@ def measure_run(cfg: BenchConfig, world: World) -> tuple[list[Row], list[str]]:
     }
     rates: dict[str, list[float]] = {name: [] for name in ways}
     with tempfile.TemporaryDirectory() as folder:
-        for turn in range(cfg.warmup + cfg.repeats):
+        for turn, counts in turns(cfg, should_stop):
             for name, way in ways.items():
                 watch = Stopwatch()
                 way(Path(folder) / f"{name}{turn}")
                 settle(world.device)
-                if turn >= cfg.warmup:
+                if counts:
                     rates[name].append(num_images / watch.elapsed_s())
     bound = row("run.bare", rates["bare"], unit="img/s", warmup=cfg.warmup)
     rows = [bound] + [
@@ -90,6 +94,13 @@ def measure_run(cfg: BenchConfig, world: World) -> tuple[list[Row], list[str]]:
         f"a run makes {rows[2].median} sprites a second: {gain:.2f} times a plain diffusers loop, "
         f"{rows[2].fraction} of the bare network"
     ]
+
+
+def autocast(drawer: Drawer) -> torch.autocast:
+    """Return the arithmetic that ours draws with."""
+    kind = drawer.device.partition(":")[0]
+    dtype = DTYPES.get(drawer.precision)
+    return torch.autocast(kind, dtype=dtype, enabled=dtype is not None)
 
 
 def ours(cfg: GenerateConfig, drawer: Drawer, world: World, folder: Path) -> None:
@@ -113,12 +124,13 @@ def plain(cfg: GenerateConfig, drawer: Drawer, device: str, folder: Path) -> Non
     folder.mkdir()
     generator = torch.Generator(device=device).manual_seed(0)
     for index, item in enumerate(build_work(cfg)):
-        (image,) = drawer.model.pipeline(
-            item.prompt,
-            num_inference_steps=cfg.sampler.num_steps,
-            guidance_scale=cfg.sampler.guidance_scale,
-            generator=generator,
-        )
+        with autocast(drawer):
+            (image,) = drawer.model.pipeline(
+                item.prompt,
+                num_inference_steps=cfg.sampler.num_steps,
+                guidance_scale=cfg.sampler.guidance_scale,
+                generator=generator,
+            )
         image.save(folder / f"{index}.png")
 
 
@@ -130,5 +142,6 @@ def bare(cfg: GenerateConfig, drawer: Drawer, *, num_calls: int) -> None:
     x_BCHW = torch.randn(rows, *model.latent_shape).to(model.pipeline.unet.device)
     conditioning = drawer.text.conditioning([PROMPTS[0]] * rows, [])
     timesteps_B = torch.full((rows,), 500, device=x_BCHW.device)
-    for _ in range(num_calls * cfg.sampler.num_steps):
-        model.family.predict(model.pipeline.unet, x_BCHW, timesteps_B, conditioning)
+    with autocast(drawer):
+        for _ in range(num_calls * cfg.sampler.num_steps):
+            model.family.predict(model.pipeline.unet, x_BCHW, timesteps_B, conditioning)

@@ -25,6 +25,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from bench.conf import BenchConfig
 from bench.record import Row, row
+from bench.turns import ShouldStop, look
 from pipeline.core.world import World
 from pipeline.data.conf import DataConfig
 from pipeline.data.dataset import Dataset
@@ -63,7 +64,7 @@ class PillowImages(TorchDataset[torch.Tensor]):
         return torch.from_numpy(out.transpose(2, 0, 1).astype(np.float32))
 
 
-def measure(cfg: BenchConfig) -> tuple[list[Row], list[str]]:
+def measure(cfg: BenchConfig, should_stop: ShouldStop) -> tuple[list[Row], list[str]]:
     """Measure every loader at every scale, each in a process of its own, with cold files.
 
     Returns:
@@ -75,6 +76,7 @@ def measure(cfg: BenchConfig) -> tuple[list[Row], list[str]]:
     for scale in cfg.pixel_scale:
         warm: dict[str, list[float]] = {}
         for name in (READY, RIVAL, OURS, DECODING):
+            look(should_stop)
             _evict(cfg.data.path)
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
                 rates = pool.submit(_time_one, name, cfg, scale).result()

@@ -23,6 +23,7 @@ from PIL import Image, ImageFilter
 
 from bench.conf import BenchConfig
 from bench.record import Row, row
+from bench.turns import ShouldStop, look
 from pipeline.core.errors import InputError
 from pipeline.core.seeds import derive_permutation, derive_seed, derive_uniform
 from pipeline.core.sheet import contact_sheet
@@ -156,11 +157,14 @@ def _open(file: Path) -> Bytes:
         return np.array(image.convert("RGB"))
 
 
-def measure(cfg: BenchConfig, *, show: Path) -> tuple[list[Row], list[str]]:
+def measure(
+    cfg: BenchConfig, should_stop: ShouldStop, *, show: Path
+) -> tuple[list[Row], list[str]]:
     """Measure ours, and others where ``rivals`` names their Python.
 
     Args:
         cfg: Data set, number of sprites, enlargement.
+        should_stop: Whether to go.
         show: Folder for one sheet a condition: truth, input, each tool's result.
 
     Returns:
@@ -174,6 +178,7 @@ def measure(cfg: BenchConfig, *, show: Path) -> tuple[list[Row], list[str]]:
         sprites = load_sprites(cfg.data.path, cfg.num_images, seed=SEED)
         rows: list[Row] = []
         for condition in CONDITIONS:
+            look(should_stop)
             images = [
                 degrade(enlarge(native, scale=cfg.scale, number=number), condition, number=number)
                 for number, native in enumerate(sprites)

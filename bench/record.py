@@ -33,6 +33,8 @@ class Conditions:
     """As ``Machine.hardware``."""
     device: str
     """``cpu`` or ``cuda``: what computed."""
+    cpu: str = ""
+    """Model and cores, beside GPUs too: they feed them."""
     num_ranks: int = 1
     num_threads: int | None = None
     """CPU threads a rank; None: not held fast."""
@@ -141,6 +143,7 @@ def here(
     return Conditions(
         hardware=machine.hardware,
         device=device.partition(":")[0],
+        cpu=f"{machine.num_cores} cores of {machine.cpu}",
         num_ranks=num_ranks,
         num_threads=num_threads,
         driver=machine.driver,

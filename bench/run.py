@@ -7,14 +7,16 @@ from typing import Any
 
 from bench import loader, pixels, scaling, storage, throughput, trainstep
 from bench.conf import BenchConfig, BenchName
+from bench.preflight.storage import mount_type
 from bench.record import BenchResult, Row, here
 from bench.telemetry import overhead
+from bench.turns import ShouldStop, StoppedError
 from pipeline.core.world import World
 
 Measured = tuple[list[Row], list[str]]
 SETTINGS = {
     BenchName.throughput: ("model", "sampler", "precision", "batch_sizes", "num_images",
-                           "num_loras", "lora", "target"),
+                           "num_loras", "loras", "lora", "target"),
     BenchName.scaling: ("model", "data", "sampler", "precision", "batch_sizes", "num_images",
                         "num_ranks", "lora", "target"),
     BenchName.trainstep: ("model", "data", "precision", "batch_sizes", "lora"),
@@ -26,31 +28,49 @@ SETTINGS = {
 """What each bench reads: what must be alike for two of its results to be compared."""
 
 
-def run_bench(cfg: BenchConfig, *, world: World, folder: Path) -> BenchResult:
-    """Measure.
+ON_CPU = (BenchName.loader, BenchName.pixels, BenchName.storage)
+"""Those that do not use a GPU, whatever the job has."""
+
+
+def run_bench(
+    cfg: BenchConfig, *, world: World, folder: Path, should_stop: ShouldStop
+) -> BenchResult | None:
+    """Measure; None when told to stop.
 
     Args:
         cfg: What, and how often.
         world: This process; benches that need more processes start them.
         folder: Whose disk is measured, and where pictures go.
+        should_stop: Whether to go; looked at between repeats.
     """
     ways: dict[BenchName, Callable[[], Measured]] = {
-        BenchName.throughput: lambda: throughput.measure(cfg, world),
-        BenchName.scaling: lambda: scaling.measure(cfg, world),
-        BenchName.trainstep: lambda: trainstep.measure(cfg, world),
-        BenchName.loader: lambda: loader.measure(cfg),
-        BenchName.pixels: lambda: pixels.measure(cfg, show=folder / "pixels"),
-        BenchName.storage: lambda: storage.measure(cfg, folder),
-        BenchName.telemetry: lambda: overhead.measure(cfg, world),
+        BenchName.throughput: lambda: throughput.measure(cfg, world, should_stop),
+        BenchName.scaling: lambda: scaling.measure(cfg, world, should_stop),
+        BenchName.trainstep: lambda: trainstep.measure(cfg, world, should_stop),
+        BenchName.loader: lambda: loader.measure(cfg, should_stop),
+        BenchName.pixels: lambda: pixels.measure(cfg, should_stop, show=folder / "pixels"),
+        BenchName.storage: lambda: storage.measure(cfg, folder, should_stop),
+        BenchName.telemetry: lambda: overhead.measure(cfg, world, should_stop),
     }
-    rows, said = ways[cfg.bench]()
+    try:
+        rows, said = ways[cfg.bench]()
+    except StoppedError:
+        return None
+    device = "cpu" if cfg.bench in ON_CPU else world.device
     return BenchResult(
         bench=cfg.bench.value,
-        conditions=here(device=world.device, num_threads=world.num_threads),
+        conditions=here(device=device, num_threads=world.num_threads),
         rows=tuple(rows),
-        settings={name: _plain(getattr(cfg, name)) for name in SETTINGS[cfg.bench]},
+        settings=_settings(cfg, folder),
         verdicts=tuple(said),
     )
+
+
+def _settings(cfg: BenchConfig, folder: Path) -> dict[str, Any]:
+    told = {name: _plain(getattr(cfg, name)) for name in SETTINGS[cfg.bench]}
+    if cfg.bench is BenchName.storage:
+        told["file_system"] = mount_type(folder)
+    return told
 
 
 def _plain(value: Any) -> Any:

@@ -17,13 +17,14 @@ from bench.ranks import on_ranks
 from bench.record import Row, row
 from bench.throughput import serve
 from bench.trainstep import STEPS, build, our_round, settle
+from bench.turns import ShouldStop, look
 from pipeline.core.timing import Stopwatch
 from pipeline.core.world import World
 from pipeline.generate.work import build_work
 from pipeline.pixels.chain import Finisher
 
 
-def measure(cfg: BenchConfig, world: World) -> tuple[list[Row], list[str]]:
+def measure(cfg: BenchConfig, world: World, should_stop: ShouldStop) -> tuple[list[Row], list[str]]:
     """Measure both on each number of ranks.
 
     Returns:
@@ -38,6 +39,7 @@ def measure(cfg: BenchConfig, world: World) -> tuple[list[Row], list[str]]:
     for name, task in (("train", train_times), ("generate", generate_times)):
         rates: dict[int, float] = {}
         for num_ranks in cfg.num_ranks:
+            look(should_stop)
             times = on_ranks(num_ranks, task, cfg, device=device, num_threads=num_threads)
             samples = rates_of(times, images_a_rank=images_a_repeat(name, cfg))
             first = rates.setdefault(cfg.num_ranks[0], float(np.median(samples)))

@@ -7,12 +7,14 @@ flushed, then read cold. Random bytes, so that a file system that packs cannot c
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from bench.conf import BenchConfig
 from bench.record import Row, row
+from bench.turns import ShouldStop, turns
 from pipeline.core.files import fsync_dir, write_atomic
 from pipeline.core.seeds import derive_seed
 from pipeline.core.timing import Stopwatch
@@ -22,7 +24,7 @@ SMALL_BYTES = 2048
 CHUNK_BYTES = 8 * 2**20
 
 
-def measure(cfg: BenchConfig, folder: Path) -> tuple[list[Row], list[str]]:
+def measure(cfg: BenchConfig, folder: Path, should_stop: ShouldStop) -> tuple[list[Row], list[str]]:
     """Measure the file system that ``folder`` is on; everything written is removed.
 
     Returns:
@@ -30,13 +32,13 @@ def measure(cfg: BenchConfig, folder: Path) -> tuple[list[Row], list[str]]:
     """
     told: dict[str, list[float]] = {}
     rng = np.random.Generator(np.random.Philox(key=derive_seed(0, "storage", 0)))
-    small = rng.bytes(SMALL_BYTES)
+    small = [rng.bytes(SMALL_BYTES) for _ in range(cfg.num_images)]
     large = rng.bytes(CHUNK_BYTES)
-    for turn in range(cfg.warmup + cfg.repeats):
+    for _, counts in turns(cfg, should_stop):
         with tempfile.TemporaryDirectory(dir=folder) as name:
-            once = _small(Path(name), small, cfg.num_images)
+            once = _small(Path(name), small)
             once |= _large(Path(name), large, cfg.large_file_mib * 2**20 // CHUNK_BYTES or 1)
-        if turn >= cfg.warmup:
+        if counts:
             for key, value in once.items():
                 told.setdefault(key, []).append(value)
     plain = float(np.median(told["small.plain_write"]))
@@ -60,16 +62,17 @@ def measure(cfg: BenchConfig, folder: Path) -> tuple[list[Row], list[str]]:
     ]
 
 
-def _small(folder: Path, data: bytes, count: int) -> dict[str, float]:
+def _small(folder: Path, files: Sequence[bytes]) -> dict[str, float]:
     plain, kept = folder / "plain", folder / "kept"
     plain.mkdir()
     kept.mkdir()
     told = {}
+    count = len(files)
     watch = Stopwatch()
-    for number in range(count):
+    for number, data in enumerate(files):
         (plain / f"{number:09d}.png").write_bytes(data)
     told["small.plain_write"] = count / watch.lap_s()
-    for number in range(count):
+    for number, data in enumerate(files):
         write_atomic(kept / f"{number:09d}.png", data)
     fsync_dir(kept)
     told["small.write"] = count / watch.lap_s()

@@ -21,6 +21,7 @@ from bench.conf import BenchConfig
 from bench.generate import bare, generation, load_drawer, measure_run
 from bench.record import Row, row
 from bench.trainstep import settle
+from bench.turns import ShouldStop, turns
 from pipeline.core.nvml import open_nvml
 from pipeline.core.picture import png_bytes
 from pipeline.core.timing import Stopwatch
@@ -37,7 +38,7 @@ from pipeline.pixels.chain import Finisher
 WAYS = ("base", "lora", "fused", "several", "hot_swap")
 
 
-def measure(cfg: BenchConfig, world: World) -> tuple[list[Row], list[str]]:
+def measure(cfg: BenchConfig, world: World, should_stop: ShouldStop) -> tuple[list[Row], list[str]]:
     """Measure every way at every batch size, then whole runs.
 
     Returns:
@@ -48,11 +49,13 @@ def measure(cfg: BenchConfig, world: World) -> tuple[list[Row], list[str]]:
         uses = cfg.loras or untrained(cfg, Path(folder))
         base: dict[int, float] = {}
         for way in WAYS:
-            rows += _measure_way(cfg, way, uses, base=base, device=world.device)
+            rows += _measure_way(
+                cfg, way, uses, base=base, device=world.device, should_stop=should_stop
+            )
     said = [_verdict(each, cfg.target) for each in rows if each.name.endswith(".latency")]
     if not world.device.startswith("cuda"):
         said.append("no GPU: its peak memory and energy are not measured")
-    run_rows, run_said = measure_run(cfg, world)
+    run_rows, run_said = measure_run(cfg, world, should_stop)
     return rows + run_rows, said + run_said
 
 
@@ -80,7 +83,13 @@ def untrained(cfg: BenchConfig, folder: Path) -> list[LoraUse]:
 
 
 def _measure_way(
-    cfg: BenchConfig, way: str, uses: Sequence[LoraUse], *, base: dict[int, float], device: str
+    cfg: BenchConfig,
+    way: str,
+    uses: Sequence[LoraUse],
+    *,
+    base: dict[int, float],
+    device: str,
+    should_stop: ShouldStop,
 ) -> list[Row]:
     run = generation(cfg, batch_size=1)
     run.compute.fuse_loras = way == "fused"
@@ -88,10 +97,17 @@ def _measure_way(
     drawer = load_drawer(run, variants, device=device)
     rows = []
     for size in cfg.batch_sizes:
-        told = _requests(cfg, drawer, run, batch_size=size, num_variants=len(variants))
+        told = _requests(
+            cfg,
+            drawer,
+            run,
+            batch_size=size,
+            num_variants=len(variants),
+            should_stop=should_stop,
+        )
         name = f"{way}.batch{size}"
         if way == "base":
-            base[size] = _bare_rate(run, drawer, size, cfg)
+            base[size] = _bare_rate(run, drawer, size, cfg, should_stop=should_stop)
         ceiling: dict[str, Any] = {
             "ceiling": base[size],
             "ceiling_is": "the network calls alone" if way == "base" else "base, no adapters",
@@ -115,7 +131,13 @@ def _maybe(name: str, samples: list[float], *, unit: str) -> Row:
 
 
 def _requests(
-    cfg: BenchConfig, drawer: Drawer, run: GenerateConfig, *, batch_size: int, num_variants: int
+    cfg: BenchConfig,
+    drawer: Drawer,
+    run: GenerateConfig,
+    *,
+    batch_size: int,
+    num_variants: int,
+    should_stop: ShouldStop,
 ) -> dict[str, list[float]]:
     """Return per repeat images a second, GiB and joules an image; per request milliseconds."""
     items = list(build_work(run))
@@ -123,18 +145,18 @@ def _requests(
     count = max(1, cfg.num_images // batch_size)
     told: dict[str, list[float]] = {"rate": [], "latency": [], "vram": [], "energy": []}
     with _joules(drawer.device) as joules:
-        for turn in range(cfg.warmup + cfg.repeats):
+        for turn, counts in turns(cfg, should_stop):
             _reset_peak(drawer.device)
             before, watch, latencies = joules(), Stopwatch(), []
             for request in range(count):
-                batch = [
-                    replace(items[i % len(items)], variant=request % num_variants)
-                    for i in range(batch_size)
-                ]
+                variant = (turn * count + request) % num_variants
+                batch = [replace(items[i % len(items)], variant=variant) for i in range(batch_size)]
+                # As a prompt that was not asked for before, whichever way adapters are used.
+                drawer.text.clear()
                 one = Stopwatch()
                 serve(drawer, finisher, batch)
                 latencies.append(one.elapsed_s() * 1000)
-            if turn < cfg.warmup:
+            if not counts:
                 continue
             made = count * batch_size
             told["rate"].append(made / watch.elapsed_s())
@@ -155,16 +177,24 @@ def serve(drawer: Drawer, finisher: Finisher, batch: list[Item]) -> int:
     return sum(len(png_bytes(Image.fromarray(one.pixels))) for one in finished)
 
 
-def _bare_rate(run: GenerateConfig, drawer: Drawer, batch_size: int, cfg: BenchConfig) -> float:
+def _bare_rate(
+    run: GenerateConfig,
+    drawer: Drawer,
+    batch_size: int,
+    cfg: BenchConfig,
+    *,
+    should_stop: ShouldStop,
+) -> float:
     run.batch_size = batch_size
     calls = max(1, cfg.num_images // batch_size)
     rates = []
-    for _ in range(cfg.warmup + cfg.repeats):
+    for _, counts in turns(cfg, should_stop):
         watch = Stopwatch()
         bare(run, drawer, num_calls=calls)
         settle(drawer.device)
-        rates.append(calls * batch_size / watch.elapsed_s())
-    return float(np.median(rates[cfg.warmup :]))
+        if counts:
+            rates.append(calls * batch_size / watch.elapsed_s())
+    return float(np.median(rates))
 
 
 def _verdict(latency: Row, slo_ms: float | None) -> str:
@@ -179,8 +209,11 @@ def _verdict(latency: Row, slo_ms: float | None) -> str:
 def _joules(device: str) -> Iterator[Any]:
     """Lend a reader of the GPU's energy counter; it gives None where there is none."""
     with open_nvml() as nvml:
-        index = int(device.partition(":")[2] or 0)
-        handle = nvml.handles[index] if nvml and device.startswith("cuda") else None
+        handle = None
+        if nvml and device.startswith("cuda"):
+            # By UUID: CUDA_VISIBLE_DEVICES numbers GPUs anew for torch, and NVML does not look.
+            uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+            handle = nvml.ask("DeviceGetHandleByUUID", uuid)
 
         def read() -> float | None:
             if nvml is None or handle is None:

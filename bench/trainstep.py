@@ -13,6 +13,7 @@ import torch
 
 from bench.conf import BenchConfig
 from bench.record import Row, row
+from bench.turns import ShouldStop, turns
 from pipeline.core.timing import Stopwatch
 from pipeline.core.world import World
 from pipeline.data.dataset import Dataset
@@ -64,7 +65,7 @@ def build(cfg: BenchConfig, world: World) -> tuple[Trainer, Any]:
     return trainer, stream
 
 
-def measure(cfg: BenchConfig, world: World) -> tuple[list[Row], list[str]]:
+def measure(cfg: BenchConfig, world: World, should_stop: ShouldStop) -> tuple[list[Row], list[str]]:
     """Return both rates, in rounds that alternate, and a sentence."""
     trainer, stream = build(cfg, world)
     bare_optimizer = build_optimizer(trainer.named, trainer.cfg.optim)
@@ -74,12 +75,12 @@ def measure(cfg: BenchConfig, world: World) -> tuple[list[Row], list[str]]:
         "ours": lambda: our_round(trainer, stream),
     }
     rates: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(cfg.warmup + cfg.repeats):
+    for _, counts in turns(cfg, should_stop):
         for name, way in ways.items():
             watch = Stopwatch()
             way()
             settle(world.device)
-            if turn >= cfg.warmup:
+            if counts:
                 rates[name].append(STEPS * cfg.batch_sizes[0] / watch.elapsed_s())
     bare = row("bare", rates["bare"], unit="img/s", warmup=cfg.warmup)
     ours = row(

@@ -36,7 +36,14 @@ def run(cfg: BenchJob, context: JobContext) -> Outcome:
 
     told = read_json(context.run_dir.code_json)
     measured = read_json(context.run_dir.run_json)["attempts"][-1]["started"]
-    result = run_bench(cfg, world=context.world, folder=context.run_dir.path)
+    result = run_bench(
+        cfg,
+        world=context.world,
+        folder=context.run_dir.path,
+        should_stop=context.stop_requested,
+    )
+    if result is None:
+        return Outcome(finished=False)
     result = dataclasses.replace(
         result,
         command=told["command"],
@@ -60,7 +67,7 @@ def run(cfg: BenchJob, context: JobContext) -> Outcome:
 
 
 def compare(argv: Sequence[str]) -> int:
-    """Print how each row changed; 1 when any is worse."""
+    """Print how each row changed; 1 when any is worse or lost."""
     from bench.compare import NOISE, compare_results
     from bench.record import read_result
     from bench.table import change_table
@@ -80,7 +87,7 @@ def compare(argv: Sequence[str]) -> int:
         noise=given.noise,
     )
     print(change_table(changes))
-    return EXIT_WORSE if any(each.verdict == "worse" for each in changes) else 0
+    return EXIT_WORSE if any(each.verdict in ("worse", "lost") for each in changes) else 0
 
 
 def show(argv: Sequence[str]) -> int:

@@ -12,6 +12,7 @@ from bench.conf import BenchConfig
 from bench.record import Row, row
 from bench.telemetry.sampler import Sampler
 from bench.trainstep import STEPS, build, our_round
+from bench.turns import ShouldStop, turns
 from pipeline.core.timing import Stopwatch
 from pipeline.core.world import World
 
@@ -20,12 +21,12 @@ ROUNDS_A_TURN = 3
 """Rounds between two switches: long enough for several samples."""
 
 
-def measure(cfg: BenchConfig, world: World) -> tuple[list[Row], list[str]]:
+def measure(cfg: BenchConfig, world: World, should_stop: ShouldStop) -> tuple[list[Row], list[str]]:
     """Return both rates, the share that is lost, and a sentence with its standard error."""
     trainer, stream = build(cfg, world)
     rates: dict[bool, list[float]] = {False: [], True: []}
     with tempfile.TemporaryDirectory() as folder:
-        for turn in range(cfg.warmup + cfg.repeats):
+        for turn, counts in turns(cfg, should_stop):
             # Each goes first as often as the other.
             for with_sampler in (turn % 2 == 0, turn % 2 == 1):
                 sampler = Sampler(
@@ -41,7 +42,7 @@ def measure(cfg: BenchConfig, world: World) -> tuple[list[Row], list[str]]:
                     our_round(trainer, stream)
                 elapsed_s = watch.elapsed_s()
                 sampler.stop()
-                if turn >= cfg.warmup:
+                if counts:
                     rates[with_sampler].append(
                         ROUNDS_A_TURN * STEPS * cfg.batch_sizes[0] / elapsed_s
                     )

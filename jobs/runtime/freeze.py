@@ -168,7 +168,12 @@ def _copy_code(run_dir: RunDir) -> None:
 def _origin() -> dict[str, Any]:
     lock = ROOT / "requirements.lock"
     # Measured figures are not code: keeping them must not change what the next run says it is.
-    diff = _git("diff", "HEAD", "--", ".", ":(exclude)bench/baselines")
+    apart = ("--", ".", ":(exclude)bench/baselines")
+    diff = _git("diff", "HEAD", *apart) or ""
+    # Files that git does not know are copied and run like the others.
+    for name in (_git("ls-files", "--others", "--exclude-standard", *apart) or "").splitlines():
+        if name.split("/")[0] in CODE:
+            diff += f"{sha256_file(ROOT / name)} {name}\n"
     return {
         "commit": (_git("rev-parse", "HEAD") or "").strip() or None,
         "diff_sha256": sha256_bytes(diff.encode()) if diff else None,

@@ -4,13 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from bench import loader, pixels, scaling, storage, throughput, trainstep
 from bench.conf import BenchName
 from bench.ranks import on_ranks
 from bench.record import Row
+from bench.run import run_bench
+from pipeline.core.errors import InputError
 from pipeline.core.world import World
 from pipeline.models.conf import LoraUse
+
+
+def never():
+    return False
 
 
 def named(rows):
@@ -20,7 +27,7 @@ def named(rows):
 
 def test_storage_leaves_nothing_behind(settings, tmp_path):
     cfg = settings(BenchName.storage, "num_images=5", "large_file_mib=8")
-    rows, said = storage.measure(cfg, tmp_path)
+    rows, said = storage.measure(cfg, tmp_path, never)
     assert list(tmp_path.iterdir()) == []
     assert all(row.median > 0 for row in rows)
     assert named(rows)["small.write"].ceiling == named(rows)["small.plain_write"].median
@@ -43,12 +50,13 @@ def test_the_loaders_verdict_is_about_the_target(settings):
 
 def test_the_training_loop_is_held_against_the_bare_step(settings):
     cfg = settings(BenchName.trainstep, "batch_sizes=[2]")
-    rows, _ = trainstep.measure(cfg, World())
+    rows, _ = trainstep.measure(cfg, World(), never)
     told = named(rows)
     assert told["ours"].ceiling == told["bare"].median
     assert told["ours"].fraction == pytest.approx(told["ours"].median / told["bare"].median, 1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:Already found a `peft_config`:UserWarning")
 def test_throughput_measures_every_way_at_every_batch(settings):
     cfg = settings(
         BenchName.throughput,
@@ -58,7 +66,7 @@ def test_throughput_measures_every_way_at_every_batch(settings):
         "sampler.num_steps=1",
         "target=0.001",
     )
-    rows, said = throughput.measure(cfg, World())
+    rows, said = throughput.measure(cfg, World(), never)
     told = named(rows)
     for way in throughput.WAYS:
         for size in (1, 2):
@@ -113,3 +121,36 @@ def test_what_is_the_same_or_moved_is_recovered_and_what_is_not_reduced_is_not()
     other = native.copy()
     other[:16] = 255 - other[:16]
     assert pixels.recovered(other, native)[0] < 0.75
+
+
+@pytest.mark.parametrize("bench", [b for b in BenchName if b is not BenchName.scaling])
+def test_a_bench_that_is_told_to_stop_measures_nothing(settings, tmp_path, bench):
+    cfg = settings(bench, "batch_sizes=[1]", "num_images=2", "num_loras=1")
+    if bench is BenchName.pixels:
+        cfg.data.path = tmp_path
+        with pytest.raises(InputError):
+            run_bench(cfg, world=World(), folder=tmp_path, should_stop=lambda: True)
+        return
+    assert run_bench(cfg, world=World(), folder=tmp_path, should_stop=lambda: True) is None
+
+
+def test_swapping_goes_on_from_repeat_to_repeat(settings, monkeypatch):
+    served = []
+    monkeypatch.setattr(throughput, "serve", lambda d, f, batch: served.append(batch[0].variant))
+    cfg = settings(BenchName.throughput, "num_images=2", "repeats=3", "sampler.num_steps=1")
+    run = throughput.generation(cfg, batch_size=1)
+    drawer = throughput.load_drawer(run, [[]], device="cpu")
+    throughput._requests(cfg, drawer, run, batch_size=2, num_variants=2, should_stop=never)
+    assert served == [0, 1, 0]
+
+
+def test_rival_and_bound_compute_as_ours_does(settings):
+    cfg = settings(BenchName.throughput, "precision=bf16", "num_images=1", "sampler.num_steps=1")
+    run = throughput.generation(cfg, batch_size=1)
+    drawer = throughput.load_drawer(run, [[]], device="cpu")
+    seen = []
+    drawer.model.pipeline.unet.register_forward_hook(
+        lambda *_: seen.append(torch.is_autocast_enabled("cpu"))
+    )
+    throughput.bare(run, drawer, num_calls=1)
+    assert seen == [True]

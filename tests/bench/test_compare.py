@@ -73,5 +73,12 @@ def test_what_was_not_measured_is_neither_better_nor_worse():
     before = result(rate=1)
     empty = dataclasses.replace(before.rows[0], median=None)
     after = dataclasses.replace(before, rows=(empty,))
-    assert verdicts(before, after) == {"rate": "not measured"}
+    assert verdicts(before, after) == {"rate": "lost"}
+    assert verdicts(before, dataclasses.replace(before, rows=())) == {"rate": "lost"}
     assert verdicts(after, before) == {"rate": "not measured"}
+
+
+def test_falling_to_nought_is_worse_and_rising_from_it_is_not_unknown():
+    assert verdicts(result(rate=1), result(rate=0)) == {"rate": "worse"}
+    assert verdicts(result(latency=0), result(latency=3)) == {"latency": "worse"}
+    assert verdicts(result(rate=0), result(rate=0)) == {"rate": "same"}
