@@ -7,7 +7,7 @@ import dataclasses
 import re
 from pathlib import Path
 
-from bench.record import BenchResult, Conditions
+from bench.record import BenchResult, Conditions, write_result
 
 DGX_B200 = Conditions(hardware="8 x NVIDIA B200", device="cuda")
 
@@ -21,6 +21,20 @@ def baseline_path(folder: Path, result: BenchResult) -> Path:
     """Return where a result's baseline lies."""
     conditions = result.conditions
     return folder / f"{result.bench}.{slug(conditions.hardware)}.{conditions.device}.json"
+
+
+def keep(folder: Path, result: BenchResult) -> Path:
+    """Write a baseline and, where there is none, the place of the machine it is meant for.
+
+    Returns:
+        Where the baseline lies.
+    """
+    path = baseline_path(folder, result)
+    write_result(path, result)
+    place = empty_place(result)
+    if not baseline_path(folder, place).exists():
+        write_result(baseline_path(folder, place), place)
+    return path
 
 
 def empty_place(measured: BenchResult, conditions: Conditions = DGX_B200) -> BenchResult:

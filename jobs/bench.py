@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 def run(cfg: BenchJob, context: JobContext) -> Outcome:
     """Measure, and write ``bench.json`` and, when asked, the baseline."""
-    from bench.places import baseline_path, empty_place
+    from bench.places import keep
     from bench.record import write_result
     from bench.run import run_bench
     from bench.table import result_table
@@ -55,12 +55,7 @@ def run(cfg: BenchJob, context: JobContext) -> Outcome:
     for line in result_table(result).splitlines():
         log.info("%s", line)
     if cfg.baseline:
-        path = baseline_path(cfg.baselines_dir, result)
-        write_result(path, result)
-        place = empty_place(result)
-        if not baseline_path(cfg.baselines_dir, place).exists():
-            write_result(baseline_path(cfg.baselines_dir, place), place)
-        log.info("baseline %s", path)
+        log.info("baseline %s", keep(cfg.baselines_dir, result))
     figures = {row.name: row.median for row in result.rows if row.median is not None}
     context.tracker.log(0, {f"bench/{name}": value for name, value in figures.items()})
     return Outcome(finished=True, figures=dict(figures))

@@ -29,8 +29,7 @@ log = logging.getLogger(__name__)
 
 def run(cfg: SmokeJob, context: JobContext) -> Outcome:
     """Draw, check, say, and keep what passed as the baseline of this hardware."""
-    from bench.places import baseline_path
-    from bench.record import write_result
+    from bench.places import keep
     from repro import reference, smoke
     from repro.environment import read_environment, table
     from repro.record import FILE, read_smoke
@@ -73,8 +72,7 @@ def run(cfg: SmokeJob, context: JobContext) -> Outcome:
         raise CheckError(f"smoke: {checked.fault}; {run_dir.path / FILE} says more")
     if drawn.rate_img_per_s is not None:
         result = as_result(told, run_dir, machine=machine)
-        file = baseline_path(cfg.baselines_dir, result)
-        write_result(file, result)
+        file = keep(cfg.baselines_dir, result)
         write_atomic(file.with_suffix(".png"), run_dir.contact_sheet.read_bytes())
         log.info("baseline  %s", file)
     log.info("record    %s", run_dir.path / FILE)
