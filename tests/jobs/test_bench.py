@@ -46,7 +46,7 @@ def test_what_cannot_be_compared_is_one_line(tmp_path, capsys):
     assert main(["compare", str(kept), str(place)]) != 0
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1
-    assert "conditions.device" in said[0]
+    assert "conditions." in said[0]
     assert main(["compare", str(kept), str(tmp_path / "no.json")]) != 0
     assert "no.json" in capsys.readouterr().err
 
