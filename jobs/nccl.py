@@ -11,19 +11,21 @@ Exit status 1 when a figure is far below what is published, wrong, or missing.
 
 import argparse
 import dataclasses
+import functools
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.compare import unlike
 from bench.nccl.parse import read_output
 from bench.nccl.result import SWEEP_TO, build_result, place_for_b200
 from bench.nccl.sweep import KIB, MIB, OPERATIONS, Sweep, human_size
 from bench.nccl.table import format_sweep
 from bench.nccl.verdict import Level, judge
 from bench.places import baseline_path
-from bench.record import BenchResult, here, write_result
+from bench.record import BenchResult, here, read_result, write_result
 from jobs.conf import WandbMode
 from jobs.runtime.freeze import ROOT, new_run_id, read_origin
 from jobs.runtime.nccl_run import measure, open_tracker, track
@@ -77,32 +79,36 @@ def _sweep(given: argparse.Namespace) -> int:
     )
     tracker = open_tracker(run_dir, wandb=given.wandb, settings=settings)
     print(f"run {run_dir.path}", flush=True)
-    try:
-        sweeps = measure(
-            site, todo, asked, programs=programs, env=child_env(env), raw=run_dir.path / "raw",
-            tell=lambda command: print(f"$ {command}", flush=True),
-        )  # fmt: skip
-    except BaseException as error:
-        record.end("failed", reason=f"{type(error).__name__}: {error}", outcome=None)
-        tracker.finish([], figures={}, succeeded=False)
-        raise
-    conditions = here(
-        device=site.device,
-        num_ranks=max(point.num_ranks for point in todo),
-        num_threads=1,
-        machine=machine,
-    )
     code = read_origin()
-    result = build_result(
-        sweeps,
-        conditions=conditions,
+    build = functools.partial(
+        build_result,
+        conditions=here(
+            device=site.device,
+            num_ranks=max(point.num_ranks for point in todo),
+            num_threads=1,
+            machine=machine,
+        ),
         settings=settings,
         command=shlex.join(["python", "-m", "jobs.nccl", *sys.argv[1:]]),
         commit=code["commit"],
         is_dirty=code["diff_sha256"] is not None,
         measured=record.value["attempts"][-1]["started"],
     )
-    charts = _write(run_dir, sweeps, result)
+    sweeps: list[Sweep] = []
+    try:
+        for sweep in measure(
+            site, todo, asked, programs=programs, env=child_env(env), raw=run_dir.path / "raw",
+            tell=lambda command: print(f"$ {command}", flush=True),
+        ):  # fmt: skip
+            sweeps.append(sweep)
+            # Each time: the scheduler's limit may come before the next one is done.
+            _write(run_dir, sweeps, build(sweeps))
+    except BaseException as error:
+        record.end("failed", reason=f"{type(error).__name__}: {error}", outcome=None)
+        tracker.finish([], figures={}, succeeded=False)
+        raise
+    result = build(sweeps)
+    charts = _draw(run_dir, sweeps)
     track(tracker, sweeps, charts)
     figures = {f"{row.name}_gb_per_s": row.median for row in result.rows if row.median is not None}
     lost = [sweep.name for sweep in sweeps if not sweep.complete]
@@ -166,13 +172,16 @@ def _settings(
     }
 
 
-def _write(run_dir: RunDir, sweeps: Sequence[Sweep], result: BenchResult) -> list[Path]:
-    """Write tables and result; return the charts, one a number of ranks."""
-    from bench.nccl.plot import plot_sweeps
-
+def _write(run_dir: RunDir, sweeps: Sequence[Sweep], result: BenchResult) -> None:
     tables = "\n".join(format_sweep(sweep) for sweep in sweeps)
     write_atomic(run_dir.path / "table.txt", tables.encode())
     write_result(run_dir.path / "result.json", result)
+
+
+def _draw(run_dir: RunDir, sweeps: Sequence[Sweep]) -> list[Path]:
+    """Return the charts, one a number of ranks."""
+    from bench.nccl.plot import plot_sweeps
+
     charts = []
     for num_ranks in sorted({sweep.num_ranks or 0 for sweep in sweeps if sweep.rows}):
         charts.append(run_dir.path / f"sweep-{num_ranks}.png")
@@ -186,6 +195,12 @@ def _keep_baseline(result: BenchResult, sweeps: Sequence[Sweep]) -> list[Path]:
         print(f"no baseline: not whole or not right: {', '.join(broken)}")
         return []
     path = baseline_path(BASELINES, result)
+    old = read_result(path) if path.is_file() else None
+    # Its name tells neither nodes nor settings: a short sweep must not replace the whole one.
+    other = [name for name, _, _ in unlike(old, result)] if old and old.measured else []
+    if other:
+        print(f"no baseline: {path} holds another sweep (what differs: {', '.join(other)})")
+        return []
     write_result(path, result)
     return [path]
 

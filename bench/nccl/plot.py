@@ -37,7 +37,8 @@ def plot_sweeps(sweeps: Sequence[Sweep], path: Path) -> None:
         if sweep.rows:
             _draw(sweep, bandwidth, latency, colour=colours.get(sweep.operation, "#000000"))
     _draw_band(first, bandwidth, colour=colours[BAND_OF])
-    sizes = [row.size_bytes for sweep in sweeps for row in sweep.rows]
+    # Size 0: a rank's piece of so small a message has no element. A log axis has no place for it.
+    sizes = [row.size_bytes for sweep in sweeps for row in sweep.rows if row.size_bytes] or [1]
     for panel in (bandwidth, latency):
         _label_sizes(panel, min(sizes), max(sizes))
     bandwidth.set_ylim(bottom=0)
@@ -50,7 +51,7 @@ def plot_sweeps(sweeps: Sequence[Sweep], path: Path) -> None:
 
 def _draw(sweep: Sweep, bandwidth: Axes, latency: Axes, *, colour: str) -> None:
     told = [(row.size_bytes, row.best.busbw, row.best.time_us) for row in sweep.rows]
-    points = [(size, busbw, time) for size, busbw, time in told if busbw is not None and time]
+    points = [(size, b, time) for size, b, time in told if size and b is not None and time]
     label = sweep.operation + ("" if sweep.nvls is not False else ", NVLS off")
     style = "--" if sweep.nvls is False else "-"
     for panel, axis in ((bandwidth, 1), (latency, 2)):

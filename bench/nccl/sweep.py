@@ -60,7 +60,7 @@ class SweepRow:
     """One message size."""
 
     size_bytes: int
-    """The larger of what a rank gives and gets."""
+    """The larger of what a rank gives and gets; 0 where it is less than a piece for each."""
     count: int
     """Elements as the tool counts them: of one rank's piece where data is in pieces."""
     dtype: str
@@ -116,8 +116,8 @@ class Sweep:
 
     @property
     def largest(self) -> SweepRow | None:
-        """The row of the largest size that has a bandwidth: what is judged."""
-        measured = [row for row in self.rows if row.best.busbw is not None]
+        """The row of the largest size that has a bandwidth: what is judged; 0 B have none."""
+        measured = [row for row in self.rows if row.size_bytes and row.best.busbw is not None]
         return max(measured, key=lambda row: row.size_bytes, default=None)
 
 

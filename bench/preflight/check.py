@@ -1,6 +1,7 @@
 """All probes of a node, within ten seconds: ask everything at once, then judge what was said."""
 
 import dataclasses
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from bench.preflight.commands import GPU_COMMANDS, SLURM_COMMANDS
 from bench.preflight.conf import CPU, DGX_B200, HGX_H100, OTHER, NodeProfile
 from bench.preflight.finding import Finding, critical, ok, warn
 from bench.preflight.formats import read_table
+from bench.preflight.visible import keep_visible
 from pipeline.models.conf import ModelConfig
 
 COMMAND_S = 7.0
@@ -53,6 +55,8 @@ class Request:
     """What to expect; None: judged by the GPUs that are there."""
     num_gpus: int | None = None
     """GPUs a job was given, where they may be fewer than the node's."""
+    visible: tuple[str, ...] | None = None
+    """Indices or UUIDs of those; the others are not looked at. None: all that the driver shows."""
     mig: bool | None = None
     """Whether GPUs should be cut; None: as the profile says."""
     runs_dir: Path
@@ -75,19 +79,21 @@ class Report:
     elapsed_s: float
 
 
-def check_node(request: Request, *, all_s: float = ALL_S) -> Report:
+def check_node(request: Request, *, all_s: float = ALL_S, command_s: float = COMMAND_S) -> Report:
     """Look at this node; ends in time and never raises for what it finds.
 
     Args:
         request: What to look at.
         all_s: Seconds for everything that is asked.
+        command_s: Seconds one command may take of them.
     """
     started_s = time.monotonic()
-    answers = collect(request, limit_s=min(COMMAND_S, 0.8 * all_s))
+    answers = collect(request, limit_s=min(command_s, 0.8 * all_s))
     live = _live(request)
     tasks: dict[str, Callable[[], Answer | list[Finding]]] = {**answers, **live}
     given = gather(tasks, limit_s=all_s)
     said = {name: _answer(given[name]) for name in answers}
+    said = keep_visible(said, request.visible)
     profile = expected(request, said)
     findings = judge(said, profile, request)
     for name in live:
@@ -110,7 +116,7 @@ def collect(request: Request, *, limit_s: float = COMMAND_S) -> dict[str, Callab
 
 def expected(request: Request, answers: Mapping[str, Answer]) -> NodeProfile:
     """Return what to expect: what was asked for, else what the GPUs' names stand for."""
-    profile = request.profile or _by_name(answers.get("gpus", NOT_ASKED))
+    profile = request.profile or _by_name(answers.get("gpus", NOT_ASKED), request)
     if request.num_gpus is not None and profile is not CPU:
         profile = dataclasses.replace(profile, num_gpus=request.num_gpus)
     if request.mig is not None:
@@ -144,15 +150,13 @@ def judge(answers: Mapping[str, Answer], profile: NodeProfile, request: Request)
     return findings
 
 
-def _by_name(answer: Answer) -> NodeProfile:
-    """A machine with a driver that does not answer is no machine without GPUs."""
-    if answer.is_missing and not _has_driver():
+def _by_name(answer: Answer, request: Request) -> NodeProfile:
+    """A driver that does not answer, or a job that asked for GPUs, is no machine without them."""
+    if answer.is_missing and not _has_driver() and not request.num_gpus:
         return CPU
     names = " ".join(row["name"] for row in read_table(answer.text, "index"))
-    for profile, sign in ((DGX_B200, "B200"), (HGX_H100, "H100")):
-        if sign in names:
-            return profile
-    return OTHER
+    known = (each for each in (DGX_B200, HGX_H100) if re.search(each.gpu_pattern, names))
+    return next(known, OTHER)
 
 
 def _has_driver() -> bool:

@@ -110,23 +110,27 @@ def judge(found: list[Xid], answers: Answers, profile: NodeProfile) -> Iterator[
     The driver's word of today counts more than yesterday's lines; and a fault of a GPU that is
     another job's is no reason to stop this one.
     """
+    details = read_details(answers["details"].text)
+    # A driver that never tells what a GPU wants does not tell that a reset has helped either.
+    is_told = not details or any(detail.recovery is not None for detail in details)
     well = {
         detail.bus
-        for detail in read_details(answers["details"].text)
+        for detail in details
         if detail.recovery is not None and read_recovery(detail.recovery) is Action.nothing
     }
     others = _others(found, answers, profile)
     serious = (Action.isolate, Action.reboot, Action.reset)
     bad, watched = [], []
     for each in open_matters(iter(found)):
-        is_over = each.action is Action.reset and each.bus in well
+        is_over = each.action is Action.reset and (each.bus in well or not is_told)
         if each.action in serious and not is_over and each.bus not in others:
             bad.append(each)
         elif each.action in (*serious, Action.link):
             watched.append(each)
+    over = "over" if is_told else "maybe over"
     for group, told, note in (
         (bad, critical, ""),
-        (watched, warn, " (since boot: over, of a link, or of a GPU not given to this job)"),
+        (watched, warn, f" (since boot: {over}, of a link, or of a GPU not given to this job)"),
     ):
         for action in Action:
             if lines := [each for each in group if each.action is action]:

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from jobs.runtime.trackers import Trackers, build_trackers
 from pipeline.core.rundir import RunDir
 
 NVLS = "NCCL_NVLS_ENABLE"
+ON, OFF = "2", "0"
+"""2 is NCCL's default: it asks the driver for multicast first. 1 takes it for granted."""
 
 
 def measure(
@@ -35,8 +37,8 @@ def measure(
     env: Mapping[str, str],
     raw: Path,
     tell: Callable[[str], None],
-) -> list[Sweep]:
-    """Measure every operation at every point.
+) -> Iterator[Sweep]:
+    """Measure every operation at every point; yield each as soon as it is done.
 
     Args:
         site: Where.
@@ -47,9 +49,8 @@ def measure(
         raw: Folder for what they write and print.
         tell: Called with each command before it runs.
     """
-    found: list[Sweep] = []
     for point in points:
-        theirs = env if point.nvls is None else {**env, NVLS: str(int(point.nvls))}
+        theirs = env if point.nvls is None else {**env, NVLS: ON if point.nvls else OFF}
         has_nodes = point.num_ranks > site.ranks_per_node
         usable = {
             operation: program
@@ -66,13 +67,12 @@ def measure(
             tell(shlex.join(command))
             trouble = run_command(command, theirs, log=log, limit_s=asked.limit_s)
             sweep = read_nccl_tests(operation, log=log, json_out=log.with_suffix(".json"))
-            found.append(_checked(sweep, point, trouble))
+            yield _checked(sweep, point, trouble)
         rest = tuple(each for each in asked.operations if each not in usable)
         if rest:
-            found += _by_torch(
+            yield from _by_torch(
                 site, point, dataclasses.replace(asked, operations=rest), theirs, raw=raw, tell=tell
             )
-    return found
 
 
 def _by_torch(
@@ -130,7 +130,7 @@ def track(tracker: Trackers, sweeps: Sequence[Sweep], charts: Sequence[Path]) ->
     """Log figures by message size, which takes the place of images seen, and the charts."""
     by_size: dict[int, dict[str, float]] = {}
     for sweep in sweeps:
-        for row in sweep.rows:
+        for row in (each for each in sweep.rows if each.size_bytes):
             told = by_size.setdefault(row.size_bytes, {"nccl/size_bytes": row.size_bytes})
             if row.best.busbw is not None and row.best.time_us is not None:
                 told[f"nccl/{sweep.name}/busbw_gb_per_s"] = row.best.busbw

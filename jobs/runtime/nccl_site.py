@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ KEPT = re.compile(r"(NCCL|UCX|FI|GLOO)_.*")
 """What stays in files: what may change a figure. Which GPUs of a node is not of it."""
 SECRET = re.compile(r"(?<!P)KEY|TOKEN|SECRET|PASSW|CREDENTIAL|JWT", re.IGNORECASE)
 """Never, whatever the above say. ``NCCL_IB_PKEY`` is a partition's number, not a secret."""
+NO_GPUS = {"", "NoDevFiles", "-1"}
+"""What ``CUDA_VISIBLE_DEVICES`` says where a process is given none."""
 THREADS = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
 
 
@@ -50,18 +53,16 @@ def read_site(env: Mapping[str, str], machine: Machine) -> Site:
     """Return what this job, or without a job this machine, has.
 
     GPUs are those that the driver shows *and* the allocation gives: a cluster that only says it has
-    GPUs, as deploy/slurm-local does, is measured on its CPU.
+    GPUs, as deploy/slurm-local does, is measured on its CPU, and so is a job that asked for none.
     """
     in_slurm = "SLURM_JOB_ID" in env
     num_nodes = int(env.get("SLURM_JOB_NUM_NODES", "1")) if in_slurm else 1
-    num_gpus = len(machine.gpus)
+    num_gpus = min(_given_gpus(env, in_slurm=in_slurm), len(machine.gpus))
     if num_gpus:
-        visible = [each for each in env.get("CUDA_VISIBLE_DEVICES", "").split(",") if each]
-        given = int(env.get("SLURM_GPUS_ON_NODE", len(visible) or num_gpus))
         memory = min((gpu.memory_mib or 0) for gpu in machine.gpus) * 2**20
         return Site(
             num_nodes=num_nodes,
-            ranks_per_node=min(given, num_gpus),
+            ranks_per_node=num_gpus,
             device="cuda",
             gpu=machine.gpus[0].name,
             in_slurm=in_slurm,
@@ -75,6 +76,20 @@ def read_site(env: Mapping[str, str], machine: Machine) -> Site:
         in_slurm=in_slurm,
         max_bytes=int(psutil.virtual_memory().available * CPU_SHARE / CPU_RANKS),
     )
+
+
+def _given_gpus(env: Mapping[str, str], *, in_slurm: bool) -> int:
+    """Return the GPUs of a node that may be used; without Slurm no bound where none is set.
+
+    Slurm does not always hide the others, so there they are counted only where it names them.
+    """
+    visible = env.get("CUDA_VISIBLE_DEVICES")
+    if visible in NO_GPUS:
+        return 0
+    if in_slurm and "SLURM_GPUS_ON_NODE" in env:
+        return int(env["SLURM_GPUS_ON_NODE"])
+    named = env.get("SLURM_JOB_GPUS", "") if in_slurm else visible
+    return sys.maxsize if named is None else len([each for each in named.split(",") if each])
 
 
 def child_env(env: Mapping[str, str]) -> dict[str, str]:

@@ -73,8 +73,10 @@ def points(site: Site, ranks: Sequence[int], nvls: Sequence[bool]) -> list[Point
     """Return what to measure; on a CPU there is no NVLS to set.
 
     Raises:
-        InputError: More ranks than there are.
+        InputError: More ranks than there are, or a single GPU.
     """
+    if site.num_ranks < 2:
+        raise InputError("--ranks: a collective needs two GPUs, this allocation has one")
     for num_ranks in ranks:
         if not 2 <= num_ranks <= site.num_ranks:
             raise InputError(

@@ -32,8 +32,12 @@ from pipeline.models.conf import ModelConfig
 log = logging.getLogger(__name__)
 
 
-WAIT_S = 20.0
-"""Seconds the main rank waits for the other nodes' word."""
+JOB_ALL_S = 40.0
+JOB_COMMAND_S = 30.0
+"""Seconds for a look before a job, and for one command of it: without persistence mode a driver is
+slow to answer ten questions at once, and must not look like a broken node."""
+WAIT_S = 60.0
+"""Seconds the main rank waits for the other nodes' word: longer than a look takes."""
 POLL_S = 0.1
 
 
@@ -48,7 +52,7 @@ def before_job(cluster: ClusterConfig, world: World, run_dir: RunDir) -> None:
     """
     if not cluster.preflight or world.local_rank or os.environ.get("SUBMITIT_EXECUTOR") != "slurm":
         return
-    report = check_node(_request(cluster, run_dir))
+    report = check_node(_request(cluster, run_dir), all_s=JOB_ALL_S, command_s=JOB_COMMAND_S)
     write_report(
         run_dir.preflight(host_name()), report, host=host_name(), attempt=_attempt(os.environ)
     )
@@ -61,15 +65,29 @@ def before_job(cluster: ClusterConfig, world: World, run_dir: RunDir) -> None:
 
 def _request(cluster: ClusterConfig, run_dir: RunDir) -> Request:
     on_gpu = cluster.gpus_per_node > 0 or cluster.gres is not None
-    by_count = cluster.gpus_per_node if cluster.gres is None else None
+    names = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    visible = tuple(name.strip() for name in names if name.strip())
+    # Where every process is bound to one GPU, this one speaks for its own.
+    is_bound = cluster.tasks_per_node > 1 and len(visible) == 1
+    num_gpus = 1 if is_bound else _num_gpus(cluster)
     return Request(
         profile=None if on_gpu else CPU,
-        num_gpus=by_count if on_gpu else None,
+        num_gpus=num_gpus if on_gpu else None,
+        visible=visible or None,
         mig=_wants_mig(cluster.gres),
         runs_dir=run_dir.path,
         num_nodes=cluster.num_nodes,
         is_quick=True,
     )
+
+
+def _num_gpus(cluster: ClusterConfig) -> int:
+    """GPUs of a node; a gres is ``gpu``, ``gpu:4``, ``gpu:b200:4`` or ``gpu:4(S:0-1)``."""
+    if cluster.gres is None:
+        return cluster.gpus_per_node
+    parts = [part for part in cluster.gres.split(",") if part.startswith("gpu")]
+    number = "".join(parts[:1]).partition("(")[0].rpartition(":")[2]
+    return int(number) if number.isdigit() else 1
 
 
 def _wants_mig(gres: str | None) -> bool | None:

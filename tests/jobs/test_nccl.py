@@ -1,19 +1,22 @@
 """jobs.nccl: what it takes from an allocation, what it starts, what it leaves behind."""
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 import jobs.nccl
-from bench.nccl.sweep import GIB, OPERATIONS
+from bench.nccl.parse import read_output
+from bench.nccl.sweep import GIB, MIB, OPERATIONS
 from bench.nccl.verdict import Level, judge
-from bench.record import read_result
+from bench.record import read_result, write_result
 from jobs.runtime.nccl_rank import read_place
-from jobs.runtime.nccl_run import measure
+from jobs.runtime.nccl_run import measure, track
 from jobs.runtime.nccl_site import Site, child_env, may_keep, may_pass, read_site
 from jobs.runtime.nccl_steps import (
     Asked,
@@ -79,6 +82,34 @@ def test_gpus_are_those_the_driver_shows_and_the_allocation_gives():
     assert read_site({}, B200).ranks_per_node == 8
     # deploy/slurm-local gives GPUs that no driver shows.
     assert read_site({"SLURM_JOB_ID": "1", "SLURM_GPUS_ON_NODE": "8"}, BARE).device == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("env", "num_gpus"),
+    [
+        ({"SLURM_JOB_ID": "1"}, 0),
+        ({"SLURM_JOB_ID": "1", "CUDA_VISIBLE_DEVICES": "0,1"}, 0),
+        ({"SLURM_JOB_ID": "1", "SLURM_GPUS_ON_NODE": "0"}, 0),
+        ({"SLURM_JOB_ID": "1", "SLURM_JOB_GPUS": "4,5,6"}, 3),
+        ({"SLURM_JOB_ID": "1", "SLURM_GPUS_ON_NODE": "16"}, 8),
+        ({"SLURM_JOB_ID": "1", "SLURM_GPUS_ON_NODE": "8", "CUDA_VISIBLE_DEVICES": "NoDevFiles"}, 0),
+        ({"CUDA_VISIBLE_DEVICES": ""}, 0),
+        ({"CUDA_VISIBLE_DEVICES": "-1"}, 0),
+    ],
+)
+def test_gpus_that_were_not_given_are_left_alone(env, num_gpus):
+    site = read_site(env, B200)
+    assert site.device == ("cuda" if num_gpus else "cpu")
+    assert not num_gpus or site.num_ranks == num_gpus
+
+
+def test_a_single_gpu_is_told_in_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(jobs.nccl, "read_machine", lambda: B200)
+    monkeypatch.setattr(jobs.nccl, "this_env", lambda: {"CUDA_VISIBLE_DEVICES": "0"})
+    monkeypatch.setattr(sys, "argv", ["nccl", f"--runs-dir={tmp_path / 'runs'}"])
+    assert jobs.nccl.main() == 2
+    assert "two GPUs" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_nodes_multiply_and_two_largest_buffers_fit_a_b200():
@@ -160,11 +191,11 @@ def measured(tmp_path: Path, output: str, *, num_ranks: int = 8, json_too: bool 
         max_bytes=GIB,
     )  # fmt: skip
     told: list[str] = []
-    sweeps = measure(
+    sweeps = list(measure(
         here, points(here, [num_ranks], [True, False]), ASKED, programs={"all_reduce": program},
         env=child_env({**os.environ, **SECRETS, "NCCL_DEBUG": "WARN"}), raw=tmp_path / "raw",
         tell=told.append,
-    )  # fmt: skip
+    ))  # fmt: skip
     assert len(told) == 2
     return sweeps
 
@@ -173,7 +204,7 @@ def test_nccl_tests_run_with_nvls_on_and_off_and_leave_no_secret(tmp_path):
     on, off = measured(tmp_path, "v3.json")
     assert (on.nvls, off.nvls, on.complete) == (True, False, True)
     assert judge(on).level is Level.ok
-    for nvls, name in ((1, "on"), (0, "off")):
+    for nvls, name in ((2, "on"), (0, "off")):  # 1 would take multicast for granted
         raw = json.loads((tmp_path / "raw" / f"all_reduce.8.nvls_{name}.json").read_text())
         assert f"NCCL_NVLS_ENABLE={nvls}" in raw["env"]
         assert "NCCL_DEBUG=WARN" in raw["env"]
@@ -240,6 +271,61 @@ def test_a_rank_reads_its_place_in_the_step_not_in_the_job():
     assert world.device == "cuda:5"
     assert read_place({**env, "CUDA_VISIBLE_DEVICES": "5"}, device="cuda").device == "cuda:0"
     assert read_place(env, device="cpu").device == "cpu"
+
+
+def swept(tmp_path, monkeypatch, measure, *arguments: str):
+    """jobs.nccl on this machine's CPU with made-up measurements."""
+    monkeypatch.setattr(jobs.nccl, "read_machine", lambda: BARE)
+    monkeypatch.setattr(jobs.nccl, "this_env", dict)
+    monkeypatch.setattr(jobs.nccl, "measure", measure)
+    monkeypatch.setattr(jobs.nccl, "BASELINES", tmp_path)
+    monkeypatch.setattr(
+        sys, "argv", ["nccl", "--ranks=8", f"--runs-dir={tmp_path}", "--run-id=a", *arguments]
+    )
+    return jobs.nccl.main()
+
+
+def test_what_is_measured_is_on_disk_before_the_next_begins(tmp_path, monkeypatch):
+    folder = tmp_path / "nccl" / "cpu" / "a"
+
+    def cut_off(*_, **__):
+        yield read_output(FIXTURES / "b200_good.txt")
+        assert "all_reduce" in (folder / "table.txt").read_text()
+        yield read_output(FIXTURES / "b200_alltoall_na.txt")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        swept(tmp_path, monkeypatch, cut_off)
+    rows = read_result(folder / "result.json").rows
+    assert [row.name for row in rows] == ["all_reduce.8", "alltoall.8"]
+    assert json.loads((folder / "run.json").read_text())["status"] == "failed"
+
+
+def test_a_short_sweep_leaves_the_baseline_of_a_whole_one(tmp_path, monkeypatch, capsys):
+    def measure(*_, **__):
+        yield read_output(FIXTURES / "b200_good.txt")
+
+    def sweep(*arguments: str) -> None:
+        swept(tmp_path, monkeypatch, measure, "--baseline", *arguments)
+
+    sweep("--max-bytes=64K")
+    [path] = tmp_path.glob("nccl.*.json")
+    first = path.read_text()
+    sweep("--max-bytes=4K")
+    assert path.read_text() == first
+    assert "settings.max_bytes" in capsys.readouterr().out
+    sweep("--max-bytes=64K", "--limit-min=1")
+    assert read_result(path).command.endswith("--limit-min=1")
+    # A place that waits for a measurement is no sweep.
+    write_result(path, dataclasses.replace(read_result(path), measured=None))
+    sweep("--max-bytes=4K")
+    assert read_result(path).settings["max_bytes"] == 4096
+
+
+def test_a_size_of_nothing_is_no_row_of_the_log():
+    tracker = Mock()
+    track(tracker, [read_output(FIXTURES / "size_zero.txt")], [])
+    assert [call.args[0] for call in tracker.log.call_args_list] == [128, MIB]
 
 
 @pytest.fixture(scope="module")

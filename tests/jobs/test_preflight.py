@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.preflight.check import Report
+from bench.preflight.check import COMMAND_S, Report
 from bench.preflight.finding import Finding, Level, critical
 from bench.preflight.report import write_report
 from jobs.conf import ClusterConfig, TrainJob
@@ -138,6 +138,56 @@ def test_a_broken_node_ends_the_job_in_one_line(
     assert "cluster.preflight" in str(caught.value)
 
 
+def test_a_job_of_gpus_does_not_start_where_there_is_no_driver(tmp_path, monkeypatch) -> None:
+    slurm(monkeypatch, PATH=str(tmp_path))
+    with pytest.raises(InputError, match="gpu.count"):
+        before_job(ClusterConfig(gpus_per_node=8), World(device="cuda:0"), RunDir(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "gres", ["gpu:4", "gpu:b200:4", "gpu:b200:4(S:0-1)", "gpu:4,nvme:1", "gpu"]
+)
+def test_a_gres_says_how_many_gpus_there_must_be(tmp_path, monkeypatch, gres) -> None:
+    slurm(monkeypatch, programs(tmp_path / "bin", "dgx_b200", "four_gpus"))
+    before_job(ClusterConfig(gres=gres), World(device="cuda:0"), RunDir(tmp_path))
+    with pytest.raises(InputError, match="gpu.count"):
+        before_job(ClusterConfig(gres="gpu:5"), World(device="cuda:0"), RunDir(tmp_path))
+
+
+def test_a_process_that_is_bound_to_one_gpu_speaks_for_that_one(tmp_path, monkeypatch) -> None:
+    slurm(monkeypatch, programs(tmp_path / "bin", "dgx_b200", "one_gpu"), CUDA_VISIBLE_DEVICES="0")
+    bound = ClusterConfig(gpus_per_node=8, tasks_per_node=8)
+    before_job(bound, World(device="cuda:0"), RunDir(tmp_path))
+    with pytest.raises(InputError, match="gpu.count"):
+        before_job(ClusterConfig(gpus_per_node=8), World(device="cuda:0"), RunDir(tmp_path))
+
+
+def test_a_gpu_of_another_job_stops_nothing_where_slurm_shows_them_all(
+    tmp_path, monkeypatch
+) -> None:
+    shims = programs(tmp_path / "bin", "dgx_b200", "mig_on", "dead_link", "remap_failed")
+    slurm(monkeypatch, shims, CUDA_VISIBLE_DEVICES="6, 7")
+    before_job(ClusterConfig(gpus_per_node=2), World(device="cuda:0"), RunDir(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,6")
+    with pytest.raises(InputError, match="17 links"):
+        before_job(ClusterConfig(gpus_per_node=2), World(device="cuda:0"), RunDir(tmp_path))
+
+
+def test_a_driver_has_more_time_before_a_job_and_other_nodes_wait_longer(
+    tmp_path, monkeypatch
+) -> None:
+    slurm(monkeypatch)
+    given = {}
+
+    def look(_, **limits):
+        given.update(limits)
+        return Report(profile="x", findings=[], elapsed_s=0.1)
+
+    monkeypatch.setattr(preflight, "check_node", look)
+    before_job(ClusterConfig(gpus_per_node=8), World(device="cuda:0"), RunDir(tmp_path))
+    assert 2 * COMMAND_S < given["command_s"] < given["all_s"] < preflight.WAIT_S
+
+
 def test_slices_are_what_a_job_of_slices_wants(tmp_path, monkeypatch) -> None:
     slurm(monkeypatch, programs(tmp_path / "bin", "dgx_b200", "mig_on"))
     before_job(ClusterConfig(gres="gpu:1g.23gb:1"), World(device="cuda:0"), RunDir(tmp_path))
@@ -201,7 +251,7 @@ def test_a_broken_node_that_is_not_the_main_one_ends_by_itself_at_last(
     slurm(monkeypatch, SLURMD_NODENAME="dgx2")
     monkeypatch.setattr(preflight, "WAIT_S", 0.1)
     bad = Report(profile="x", findings=[critical("a", "b", todo="c")], elapsed_s=0.1)
-    monkeypatch.setattr(preflight, "check_node", lambda _: bad)
+    monkeypatch.setattr(preflight, "check_node", lambda _, **__: bad)
     world = World(rank=1, world_size=2, node=1, num_nodes=2)
     with pytest.raises(InputError, match="dgx2"):
         before_job(ClusterConfig(num_nodes=2), world, RunDir(tmp_path))

@@ -24,6 +24,7 @@ WHOLE = {
     "b200_alltoall_na.txt": ("alltoall", 8, 1),
     "scientific.txt": ("broadcast", 8, 1),
     "in_place_only.txt": ("all_reduce", 8, 1),
+    "size_zero.txt": ("all_gather", 8, 4),
     "out_of_bounds.txt": ("all_reduce", 8, 1),
     "interleaved_log.txt": ("all_reduce", 8, 3),
     "per_iteration_timestamp.txt": ("all_reduce", 8, 1),

@@ -120,6 +120,20 @@ def test_a_chart_is_a_picture_and_the_same_again(tmp_path):
         assert image.width > image.height > 300
 
 
+def test_a_message_too_small_for_all_ranks_is_shown_and_neither_drawn_nor_judged(tmp_path):
+    whole = read_output(FIXTURES / "size_zero.txt")
+    nothing = dataclasses.replace(whole, rows=whole.rows[:2])
+    assert [row.size_bytes for row in whole.rows] == [0, 0, 128, MIB]
+    (tmp_path / "table.txt").write_text(format_sweep(whole))
+    assert read_output(tmp_path / "table.txt").rows == whole.rows
+    assert judge(whole).level is Level.none
+    # Nothing has moved, so nothing was measured.
+    assert judge(nothing).level is Level.fail
+    for sweep, name in ((whole, "a.png"), (nothing, "b.png")):
+        plot_sweeps([sweep], tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_result_holds_headlines_tables_and_the_library(tmp_path):
     whole = dataclasses.replace(read_output(FIXTURES / "v3.json"), nvls=True)
     result = build_result(

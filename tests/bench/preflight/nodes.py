@@ -7,6 +7,7 @@ from bench.preflight.check import Request, expected, judge
 from bench.preflight.collect import Answer
 from bench.preflight.commands import GPU_COMMANDS, SLURM_COMMANDS
 from bench.preflight.finding import Finding
+from bench.preflight.visible import keep_visible
 
 FIXTURES = Path(__file__).parent / "fixtures"
 MISSING = Answer(trouble="not installed", is_missing=True)
@@ -27,6 +28,7 @@ def node(name: str = "dgx_b200", *faults: str, **answers: Answer) -> dict[str, A
 def judged(answers: dict[str, Answer], **request: object) -> dict[str, Finding]:
     """Findings by name; of two with one name the worse."""
     asked = Request(**({"runs_dir": Path()} | request))  # type: ignore[arg-type]
+    answers = keep_visible(answers, asked.visible)
     found: dict[str, Finding] = {}
     for finding in judge(answers, expected(asked, answers), asked):
         if finding.name not in found or finding.level > found[finding.name].level:

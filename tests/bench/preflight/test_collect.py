@@ -78,9 +78,8 @@ def path_of(folder: Path) -> str:
 
 def look(tmp_path, monkeypatch, *faults, hang="", all_s=4.0, **request):
     monkeypatch.setenv("PATH", path_of(programs(tmp_path / "bin", "dgx_b200", *faults, hang=hang)))
-    monkeypatch.setattr(check, "COMMAND_S", 1.5)
     asked = Request(runs_dir=tmp_path, is_quick=True, **request)
-    return check_node(asked, all_s=all_s)
+    return check_node(asked, all_s=all_s, command_s=1.5)
 
 
 def test_a_whole_node_through_its_programs(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.preflight.check import Request, expected
 from bench.preflight.collect import Answer
 from bench.preflight.commands import GPU_COMMANDS
 from bench.preflight.conf import CPU, DGX_B200, HGX_H100
@@ -74,6 +75,14 @@ def test_a_reset_of_yesterday_is_a_warning_when_the_driver_wants_nothing_today()
     assert judged(answers)["xid"].level is Level.WARN
 
 
+def test_a_driver_that_never_tells_may_have_been_reset_and_stops_nothing():
+    answers = node("dgx_b200", "wants_reset")
+    silent = re.sub(r"    GPU Recovery Action .*\n", "", answers["details"].text)
+    assert judged(answers | {"details": Answer(text=silent)})["xid"].level is Level.WARN
+    # One that was not heard may yet say so.
+    assert judged(answers | {"details": HUNG})["xid"].level is Level.CRITICAL
+
+
 def test_a_lost_gpu_stays_lost_whatever_the_others_say():
     answers = node("dgx_b200", "seven_gpus") | {"details": node()["details"]}
     assert judged(answers)["xid"].level is Level.CRITICAL
@@ -137,6 +146,73 @@ def test_a_limit_is_held_against_the_cards_own_default(told, level):
     finding = judged(node(power=Answer(text=text)))["power"]
     assert finding.level is level
     assert ("700" in finding.found) == ("700" in told)
+
+
+def test_a_job_of_gpus_on_a_machine_without_a_driver_is_not_well():
+    assert judged(dict.fromkeys(node(), MISSING), num_gpus=8)["gpu.count"].level is Level.CRITICAL
+    assert judged(dict.fromkeys(node(), MISSING), num_gpus=0)["gpu.count"].level is Level.OK
+
+
+def test_memory_that_a_slice_is_not_told_is_unknown_not_wrong():
+    found = judged(node("dgx_b200", "slice"), mig=True, num_gpus=1)
+    assert found["gpu.memory"].level is Level.WARN
+    assert not [f for f in found.values() if f.level is Level.CRITICAL]
+
+
+@pytest.mark.parametrize(
+    "name", ["NVIDIA GB200", "NVIDIA H100 NVL", "NVIDIA H100 PCIe", "NVIDIA H100 80GB HBM2e"]
+)
+def test_a_card_of_a_like_name_is_not_held_to_a_board(name):
+    text = node("hgx_h100")["gpus"].text.replace("NVIDIA H100 80GB HBM3", name)
+    answers = node("hgx_h100", gpus=Answer(text=text))
+    assert expected(Request(runs_dir=Path()), answers).name == "other"
+
+
+def test_other_links_than_known_are_told_and_only_a_pair_without_stops():
+    board = node("hgx_h100")
+    fewer = Answer(text=board["topology"].text.replace("NV18", "NV6"))
+    assert judged(board | {"topology": fewer})["topology"].level is Level.WARN
+    apart = Answer(text=fewer.text.replace("NV6", "SYS", 1))
+    finding = judged(board | {"topology": apart})["topology"]
+    assert finding.level is Level.CRITICAL
+    assert "NV6" not in finding.found
+
+
+FAULTS = {
+    "mig_on": {0, 1}, "remap_pending": {6}, "remap_failed": {0}, "wants_reset": {4},
+    "dead_link": {5}, "slow_link": {2}, "no_nvlink": {2}, "needs_reset": {4},
+    "seven_gpus": {3},
+}  # fmt: skip
+"""Faults that stop a job, and the GPUs that have them."""
+
+
+@pytest.mark.parametrize(("fault", "bad"), FAULTS.items())
+@pytest.mark.parametrize("is_uuid", [False, True])
+def test_only_a_jobs_own_gpus_stop_it(fault, bad, is_uuid):
+    answers = node("dgx_b200", fault)
+
+    def levels(*gpus: int) -> set[Level]:
+        names = [f"GPU-{i:08}" if is_uuid else str(i) for i in gpus]
+        found = judged(answers, visible=tuple(names), num_gpus=len(names))
+        return {finding.level for finding in found.values()}
+
+    well = sorted({*range(8)} - bad)
+    assert Level.CRITICAL not in levels(*well[:2])
+    assert Level.CRITICAL in levels(*bad, well[-1])
+
+
+def test_a_jobs_only_gpu_that_is_lost_is_missed():
+    found = judged(node("dgx_b200", "seven_gpus"), visible=("3",), num_gpus=1)["gpu.count"]
+    assert found.level is Level.CRITICAL
+    assert "(3)" in found.found
+
+
+@pytest.mark.parametrize("fault", [*sorted(FAULTS), "worn_memory", "throttled", "garbage"])
+def test_a_job_of_all_gpus_is_told_the_same_as_their_administrator(fault):
+    answers = node("dgx_b200", fault)
+    assert judged(answers, visible=tuple("01234567")) == judged(answers)
+    # Of slices no table tells whose they are.
+    assert judged(answers, visible=("MIG-1",)) == judged(answers)
 
 
 def test_torch_that_cannot_be_loaded_says_why():
