@@ -28,6 +28,10 @@ class BenchName(Enum):
     """What sampling beside a job costs it."""
 
 
+ON_CPU = (BenchName.loader, BenchName.pixels, BenchName.storage)
+"""Those that do not use a GPU, whatever the job has."""
+
+
 @dataclass(kw_only=True, slots=True)
 class BenchConfig:
     """One benchmark; what a bench does not need it does not read."""

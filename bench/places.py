@@ -7,9 +7,12 @@ import dataclasses
 import re
 from pathlib import Path
 
+from bench.conf import ON_CPU
 from bench.record import BenchResult, Conditions, write_result
 
 DGX_B200 = Conditions(hardware="8 x NVIDIA B200", device="cuda")
+DGX_B200_CPU = Conditions(hardware="224 cores of INTEL(R) XEON(R) PLATINUM 8570", device="cpu")
+"""For what does not use a GPU."""
 
 
 def slug(hardware: str) -> str:
@@ -37,8 +40,9 @@ def keep(folder: Path, result: BenchResult) -> Path:
     return path
 
 
-def empty_place(measured: BenchResult, conditions: Conditions = DGX_B200) -> BenchResult:
-    """Return a result of the same rows and settings in which nothing is measured."""
+def empty_place(measured: BenchResult) -> BenchResult:
+    """Return a DGX B200's result of the same rows and settings in which nothing is measured."""
+    on_cpu = measured.bench in {bench.value for bench in ON_CPU}
     rows = tuple(
         dataclasses.replace(
             row, median=None, p95=None, repeats=0, warmup=0, ceiling=None, fraction=None
@@ -47,7 +51,7 @@ def empty_place(measured: BenchResult, conditions: Conditions = DGX_B200) -> Ben
     )
     return dataclasses.replace(
         measured,
-        conditions=conditions,
+        conditions=DGX_B200_CPU if on_cpu else DGX_B200,
         rows=rows,
         verdicts=("not measured",),
         command="",

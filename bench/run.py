@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import loader, pixels, scaling, storage, throughput, trainstep
-from bench.conf import BenchConfig, BenchName
+from bench.conf import ON_CPU, BenchConfig, BenchName
 from bench.preflight.storage import mount_type
 from bench.record import BenchResult, Row, here
 from bench.telemetry import overhead
@@ -26,10 +26,6 @@ SETTINGS = {
     BenchName.telemetry: ("model", "data", "precision", "batch_sizes", "lora"),
 }  # fmt: skip
 """What each bench reads: what must be alike for two of its results to be compared."""
-
-
-ON_CPU = (BenchName.loader, BenchName.pixels, BenchName.storage)
-"""Those that do not use a GPU, whatever the job has."""
 
 
 def run_bench(
