@@ -69,7 +69,7 @@ def test_batch_script_to_run_sh_to_job_passes_and_leaves_a_whole_record(tmp_path
     for name in ("cuda", "cudnn", "nccl", "driver", "gpus", "dcgm", "commit", "seeds"):
         assert re.search(rf"^{name} ", done.stderr, re.MULTILINE), name
     assert any(re.fullmatch(r"pillow: \S+ -> 12\.0\.0", what) for what in decisive(done.stderr))
-    (baseline,) = tmp_path.glob("baselines/smoke.*.json")
+    (baseline,) = tmp_path.glob("baselines/smoke.*.cpu.json")
     told = read_result(baseline)
     units = {row.name: row.unit for row in told.rows}
     assert units == {"rate": "img/s", "latency": "s", "peak_memory": "MiB"}
@@ -88,7 +88,7 @@ def test_batch_script_to_run_sh_to_job_passes_and_leaves_a_whole_record(tmp_path
 def test_three_ways_give_one_answer_and_one_changed_version_is_named_alone(tmp_path: Path) -> None:
     first = start(JOB, tmp_path / "job")
     assert first.returncode == 0, first.stderr
-    (earlier,) = tmp_path.glob("job/baselines/smoke.*.json")
+    (earlier,) = tmp_path.glob("job/baselines/smoke.*.cpu.json")
     second = start(["bash", "repro/run.sh", "--compare", str(earlier)], tmp_path / "run")
     assert second.returncode == 0, second.stderr
     assert decisive(second.stderr) == []

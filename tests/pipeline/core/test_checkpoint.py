@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.checkpoint import Checkpoints
@@ -165,6 +165,7 @@ def test_a_full_disk_leaves_the_older_checkpoint(
     assert found.num_images == 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=5, unique=True))
 def test_the_newest_valid_one_is_found_whatever_is_broken(broken: list[int]) -> None:
     import tempfile
