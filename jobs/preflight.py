@@ -15,7 +15,8 @@ from bench.preflight.check import Request, check_node
 from bench.preflight.conf import PROFILES
 from bench.preflight.finding import worst
 from bench.preflight.report import table, write_report
-from jobs.runtime.preflight import host_name, pinned_models, read_hub, read_wandb, write_page
+from jobs.runtime.preflight import pinned_models, read_hub, read_wandb, write_page
+from jobs.runtime.world import host_name
 from pipeline.core.errors import InputError, one_line_errors
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 
 from bench.telemetry.fields import BY_DCGM_NAME, BY_ID, BY_TAG, FIELDS, Field, clean
-from bench.telemetry.stream import Rows, SourceError, ToolStream, run_tool
+from bench.telemetry.stream import Rows, ShouldStop, SourceError, ToolStream, never, run_tool
 
 LISTED = re.compile(r"^\S+\s+(\S+)\s+(\d+)\s*$")
 ROW = re.compile(r"^GPU\s+(\d+)\s+(.+)$")
@@ -17,6 +17,8 @@ SAMPLE = re.compile(r"^(DCGM_\w+)\{([^}]*)\}\s+(\S+)")
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 MIN_INTERVAL_MS = 100
 """``dcgmi dmon`` takes no shorter one."""
+MAX_INTERVAL_S = 1.0
+"""Its newest row is what a sample reads: so much may be missing at either end of a job."""
 
 
 class Dcgm:
@@ -25,6 +27,7 @@ class Dcgm:
     Args:
         interval_s: How often to sample.
         uuids: GPUs to sample; None: all of the node.
+        should_stop: Whether to wait for it no longer.
 
     Raises:
         SourceError: DCGM does not answer.
@@ -32,7 +35,14 @@ class Dcgm:
 
     name = "dcgm"
 
-    def __init__(self, *, interval_s: float, uuids: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        interval_s: float,
+        uuids: Collection[str] | None = None,
+        should_stop: ShouldStop = never,
+    ) -> None:
+        self._should_stop = should_stop
         tags = read_field_list(run_tool(["dcgmi", "dmon", "-l"]))
         by_gpu = read_discovery(run_tool(["dcgmi", "discovery", "-l"]))
         self._uuids = {
@@ -62,10 +72,16 @@ class Dcgm:
 
     def _start(self, fields: list[Field], tags: dict[str, int], interval_s: float) -> ToolStream:
         ids = ",".join(str(field.dcgm_id) for field in fields)
+        interval_s = min(interval_s, MAX_INTERVAL_S)
         delay_ms = max(MIN_INTERVAL_MS, round(1000 * interval_s))
         gpus = ",".join(sorted(self._uuids, key=int))
         command = ["dcgmi", "dmon", "-e", ids, "-d", str(delay_ms), "-i", gpus]
-        return ToolStream(command, DmonParser(tags).line, interval_s=interval_s)
+        return ToolStream(
+            command,
+            DmonParser(tags).line,
+            interval_s=interval_s,
+            should_stop=self._should_stop,
+        )
 
 
 class DmonParser:

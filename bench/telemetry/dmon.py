@@ -4,7 +4,7 @@ Not measured on GPU: written to NVIDIA's documents and to outputs others recorde
 """
 
 from bench.telemetry.fields import BY_SMI, Field, clean
-from bench.telemetry.stream import Rows, SourceError, ToolStream
+from bench.telemetry.stream import Rows, ShouldStop, SourceError, ToolStream, never
 
 COMMAND = ("nvidia-smi", "dmon", "-s", "pucm", "-o", "T")
 HEADS = frozenset({"gpu", "time", "date"})
@@ -19,7 +19,8 @@ class SmiDmon:
 
     name = "nvidia-smi"
 
-    def __init__(self, *, interval_s: float) -> None:
+    def __init__(self, *, interval_s: float, should_stop: ShouldStop = never) -> None:
+        self._should_stop = should_stop
         # It counts whole seconds.
         command = (*COMMAND, "-d", str(max(1, round(interval_s))))
         try:
@@ -37,7 +38,9 @@ class SmiDmon:
         self._stream.close()
 
     def _start(self, command: tuple[str, ...], interval_s: float) -> ToolStream:
-        return ToolStream(command, SmiParser().line, interval_s=interval_s)
+        return ToolStream(
+            command, SmiParser().line, interval_s=interval_s, should_stop=self._should_stop
+        )
 
 
 class SmiParser:

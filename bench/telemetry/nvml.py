@@ -209,6 +209,26 @@ def visible_uuids(
         return tuple(dict.fromkeys(chosen))
 
 
+def mig_is_on(uuids: Collection[str] | None, *, library: ModuleType | Any = pynvml) -> bool:
+    """Return whether any of these GPUs is in slices now, whoever has them.
+
+    Args:
+        uuids: GPUs to ask; None: all this process sees.
+        library: ``pynvml`` or what stands in for it.
+    """
+    with open_nvml(library) as nvml:
+        if nvml is None:
+            return False
+        handles = [
+            handle
+            for handle in nvml.handles
+            if uuids is None or nvml.ask("DeviceGetUUID", handle) in uuids
+        ]
+        # The mode now, and the one after a reset.
+        modes = [nvml.ask("DeviceGetMigMode", handle) for handle in handles]
+    return any(mode is not None and mode[0] for mode in modes)
+
+
 def _find(name: str, uuids: list[str], nvml: Nvml) -> str | None:
     if name.isdigit():
         return uuids[int(name)] if int(name) < len(uuids) else None

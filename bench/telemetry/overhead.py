@@ -36,7 +36,8 @@ def measure(cfg: BenchConfig, world: World, should_stop: ShouldStop) -> tuple[li
                     interval_s=INTERVAL_S,
                 )
                 if with_sampler:
-                    sampler.start()
+                    # Not what looking for a source costs: once a job, that is.
+                    sampler.start().wait_for_first()
                 watch = Stopwatch()
                 for _ in range(ROUNDS_A_TURN):
                     our_round(trainer, stream)

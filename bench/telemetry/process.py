@@ -8,8 +8,10 @@ from pathlib import Path
 import psutil
 
 POWERCAP = Path("/sys/class/powercap")
-PACKAGE = re.compile(r"intel-rapl:\d+")
-"""Whole packages; ``intel-rapl:0:0`` is a part of one. AMD's counters have the same names."""
+ZONE = re.compile(r"intel-rapl:\d+")
+"""``intel-rapl:0:0`` is a part of one. AMD's counters have the same names."""
+PACKAGE = "package"
+"""What the name of a whole package begins with; ``psys`` is the platform, packages included."""
 LOOK_SHARE = 1 / 500
 """Share of the time spent on looking for new processes, which reads every one of the node."""
 MIB = 2**20
@@ -19,13 +21,13 @@ class ProcessTree:
     """A process and all that come from it.
 
     Args:
-        root: Process id.
+        root: Process id; one that ``hidepid`` hides is replaced by this very process.
         powercap: Where the kernel shows RAPL.
     """
 
     def __init__(self, root: int, *, powercap: Path = POWERCAP) -> None:
-        self._root = psutil.Process(root)
-        self._found: list[psutil.Process] = []
+        self._root = _readable(root)
+        self._found = [self._root]
         self._next_look_s = 0.0
         self._packages = [_Package(path) for path in _packages(powercap)]
 
@@ -36,13 +38,14 @@ class ProcessTree:
         """
         now_s = time.monotonic()
         if now_s >= self._next_look_s:
-            with suppress(psutil.Error):
+            # Under hidepid, reading the processes of others is refused by the kernel itself.
+            with suppress(psutil.Error, OSError):
                 self._found = [self._root, *self._root.children(recursive=True)]
             looked_s = time.monotonic()
             self._next_look_s = looked_s + (looked_s - now_s) / LOOK_SHARE
         cpu_s, rss, alive = 0.0, 0, 0
         for process in self._found:
-            with suppress(psutil.Error), process.oneshot():
+            with suppress(psutil.Error, OSError), process.oneshot():
                 times = process.cpu_times()
                 rss += process.memory_info().rss
                 cpu_s += sum(times[:4])
@@ -79,12 +82,21 @@ class _Package:
         return self._sum / 1e6
 
 
+def _readable(root: int) -> psutil.Process:
+    try:
+        process = psutil.Process(root)
+        process.cpu_times()
+    except (psutil.Error, OSError):
+        return psutil.Process()
+    return process
+
+
 def _packages(powercap: Path) -> list[Path]:
     """Return the packages whose counters this user may read: since 2020 often only root."""
     found = []
     for path in sorted(powercap.glob("intel-rapl:*")):
         with suppress(OSError, ValueError):
-            if PACKAGE.fullmatch(path.name):
+            if ZONE.fullmatch(path.name) and (path / "name").read_text().startswith(PACKAGE):
                 int((path / "energy_uj").read_text())
                 int((path / "max_energy_range_uj").read_text())
                 found.append(path)

@@ -5,8 +5,9 @@ One file a node, ``<node>.jsonl``, appended to by every attempt. First line of a
     {"format": "dgx-pixels-telemetry/1", "attempt": ..., "node": ..., "source": ..., ...}
 
 then one a sample: ``{"t_s", "host": {...}, "gpus": {uuid: {...}}}``, names and units as in
-``bench.telemetry.fields``, what is not told left out; ``note`` where something went wrong, ``end``
-on the last. A torn line, from a kill or a full disk, costs that sample.
+``bench.telemetry.fields``, what is not told left out; ``about`` where more of the first line is
+known: source and scope, once the probes are over; ``note`` where something went wrong, ``end`` on
+the last. A torn line, from a kill or a full disk, costs that sample.
 """
 
 import json
@@ -20,14 +21,16 @@ from typing import IO, Any
 
 from bench.telemetry.process import ProcessTree
 from bench.telemetry.sources import Opener, Source, choose, openers
-from bench.telemetry.stream import SourceError
+from bench.telemetry.stream import ShouldStop, SourceError
 
 log = logging.getLogger(__name__)
 
 FORMAT = "dgx-pixels-telemetry/1"
-FindWays = Callable[[], tuple[Sequence[Opener], str]]
+FindWays = Callable[[ShouldStop], tuple[Sequence[Opener], dict[str, Any]]]
 RETRY_S = 60.0
 """How long after a source died another one is looked for."""
+FIRST_S = 60.0
+"""How long a first sample is waited for where one is: a tool that hangs is given up before."""
 STOP_S = 10.0
 """How long an end is waited for: a driver that hangs, or a file system, is left behind."""
 
@@ -44,10 +47,10 @@ class Sampler:
         node: Name of the node.
         interval_s: Seconds between samples; there is one at the start and one at the end as well.
         root: Process whose tree is the job on this node; None: this one.
-        about: More for the first line.
-        find_ways: Returns the sources to try, none where no GPU is the job's, and whose GPUs they
-            tell of; called in the thread, since a driver may be slow to answer. None: all of the
-            node.
+        about: More for the first line; with a reason in ``shared``, counters are not the job's own.
+        find_ways: Returns the sources to try, none where no GPU is the job's, and what there is to
+            say of them: ``scope``, whose GPUs they tell of, and ``mig``. Called in the thread with
+            whether to give up, since a driver may be slow to answer. None: all of the node.
     """
 
     def __init__(
@@ -62,7 +65,16 @@ class Sampler:
         find_ways: FindWays | None = None,
     ) -> None:
         self._path = path
-        self._head = {"format": FORMAT, "attempt": attempt, "node": node, **(about or {})}
+        self._head: dict[str, Any] = {
+            "format": FORMAT,
+            "attempt": attempt,
+            "node": node,
+            "interval_s": interval_s,
+            "source": "process",
+            **(about or {}),
+        }
+        self._about: dict[str, Any] = {}
+        """What the next row that is not lost has to say besides."""
         self._interval_s = interval_s
         self._find_ways = find_ways or self._all_gpus
         self._ways: Sequence[Opener] = ()
@@ -73,6 +85,7 @@ class Sampler:
         self._file: IO[str] | None = None
         self._is_torn = False
         self._num_lost_rows = 0
+        self._begun = threading.Event()
         self._done = threading.Event()
         self._start_s = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
@@ -82,8 +95,14 @@ class Sampler:
         self._thread.start()
         return self
 
+    def wait_for_first(self) -> None:
+        """Wait until the probes are over and a sample is taken, ``FIRST_S`` at most."""
+        self._begun.wait(FIRST_S)
+
     def stop(self) -> None:
-        """Take a last sample and end; returns after ``STOP_S`` at most."""
+        """Take a last sample and end; returns after ``STOP_S`` at most, a second time at once."""
+        if self._done.is_set():
+            return
         self._done.set()
         if self._thread.ident is not None:
             self._thread.join(STOP_S)
@@ -94,30 +113,35 @@ class Sampler:
             while not self._done.is_set():
                 began_s = time.monotonic()
                 self._sample()
+                self._begun.set()
                 self._done.wait(max(0.0, self._interval_s - (time.monotonic() - began_s)))
             self._sample(end=True)
         except Exception as error:  # whatever it is, the job goes on
             log.warning("telemetry: ended by %s: %s", type(error).__name__, error)
         finally:
+            self._begun.set()
             self._close()
 
     def _open(self) -> None:
         self._tree = ProcessTree(self._root)
-        # Counters of the host are read before the probes, which may take seconds.
-        first = {"t_s": self._elapsed_s(), "host": self._tree.read(), "gpus": {}}
-        self._ways, scope = self._find_ways()
-        self._source, refused = choose(self._ways)
+        # Written before the probes, which may take seconds: a job may be killed meanwhile.
+        self._write(self._head)
+        self._write({"t_s": self._elapsed_s(), "host": self._tree.read(), "gpus": {}})
+        should_stop = self._done.is_set
+        self._ways, about = self._find_ways(should_stop)
+        self._source, refused = choose(self._ways, should_stop)
         name = self._source.name if self._source else "process"
-        about = {"source": name, "scope": scope, "interval_s": self._interval_s, "no": refused}
-        self._write(self._head | about)
-        self._write(first)
+        self._about = about | {"source": name, "no": refused}
 
-    def _all_gpus(self) -> tuple[Sequence[Opener], str]:
-        return openers(interval_s=self._interval_s, uuids=None), "all GPUs of the node"
+    def _all_gpus(self, should_stop: ShouldStop) -> tuple[Sequence[Opener], dict[str, Any]]:
+        ways = openers(interval_s=self._interval_s, uuids=None, should_stop=should_stop)
+        return ways, {"scope": "all GPUs of the node"}
 
     def _sample(self, *, end: bool = False) -> None:
         assert self._tree is not None
         row: dict[str, Any] = {"t_s": self._elapsed_s(), "host": self._tree.read(), "gpus": {}}
+        if self._about:
+            row["about"] = self._about
         if self._source is None and self._lost_s and not end:
             self._look_again(row)
         if self._source is not None:
@@ -132,12 +156,14 @@ class Sampler:
             # What the thread itself used: at most this much was taken from a job in Python.
             row |= {"end": True, "own_cpu_s": round(time.thread_time(), 4)}
         self._write(row)
+        if not self._num_lost_rows:
+            self._about = {}
 
     def _look_again(self, row: dict[str, Any]) -> None:
         if time.monotonic() - self._lost_s < RETRY_S:
             return
         self._lost_s = time.monotonic()
-        self._source, _ = choose(self._ways)
+        self._source, _ = choose(self._ways, self._done.is_set)
         if self._source is not None:
             row["note"] = f"{self._source.name}: answers"
 

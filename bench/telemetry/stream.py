@@ -10,6 +10,8 @@ from contextlib import suppress
 
 Rows = dict[str, dict[str, float]]
 """From a GPU's name to its values by ``Field.name``."""
+ShouldStop = Callable[[], bool]
+"""Whether whoever asked is gone: a job that ends waits for no probe."""
 
 FIRST_ROW_S = 8.0
 """How long a tool may take to print a first row."""
@@ -21,6 +23,11 @@ class SourceError(Exception):
     """A source does not answer, or no longer; the message says why in a few words."""
 
 
+def never() -> bool:
+    """Wait as long as it takes."""
+    return False
+
+
 class ToolStream:
     """Runs a command and parses its lines.
 
@@ -28,6 +35,7 @@ class ToolStream:
         command: What to run.
         parse: From a line to a GPU's name and values; None for headers and half lines.
         interval_s: How often it prints.
+        should_stop: Whether to wait for a first row no longer.
 
     Raises:
         SourceError: It cannot be run, or prints no row in ``FIRST_ROW_S``.
@@ -39,6 +47,7 @@ class ToolStream:
         parse: Callable[[str], tuple[str, dict[str, float]] | None],
         *,
         interval_s: float,
+        should_stop: ShouldStop = never,
     ) -> None:
         self._parse = parse
         self._stale_s = 3 * interval_s + FIRST_ROW_S
@@ -64,7 +73,7 @@ class ToolStream:
             raise SourceError(f"{command[0]}: {error.strerror}") from None
         self._reader = threading.Thread(target=self._follow, name="telemetry-tool", daemon=True)
         self._reader.start()
-        self._wait_for_first(interval_s)
+        self._wait_for_first(interval_s, should_stop)
 
     def read(self) -> Rows:
         """Return the newest values of every GPU.
@@ -103,11 +112,11 @@ class ToolStream:
                 elif line.strip():
                     self._said.append(line.strip())
 
-    def _wait_for_first(self, interval_s: float) -> None:
+    def _wait_for_first(self, interval_s: float, should_stop: ShouldStop) -> None:
         end_s = time.monotonic() + FIRST_ROW_S + interval_s
         while not self._newest:
             ended = self._process.poll() is not None
-            if ended or time.monotonic() > end_s:
+            if ended or should_stop() or time.monotonic() > end_s:
                 said = self._last_words()
                 self.close()
                 raise SourceError(f"gave no row{said}")

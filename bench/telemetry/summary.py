@@ -1,6 +1,7 @@
 """From the samples of an attempt to a few figures; from all attempts of a run to its sums."""
 
 import json
+from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,19 +12,25 @@ from bench.telemetry.fields import BY_NAME, CLOCK_REASONS, HARMLESS_REASONS, Kin
 from bench.telemetry.sampler import FORMAT
 
 MAX_NOTES = 5
+PACKAGES = "CPU packages"
+DCGM = "dcgm"
+"""The source that leaves the field of XIDs blank until there is one."""
 
 
 @dataclass(slots=True)
 class Device:
     """One GPU's, or the host's, samples of one attempt, summed up as they come."""
 
-    levels: dict[str, list[float]] = field(default_factory=dict)
+    # Plain doubles: a day of samples is some 17000 of each level and GPU.
+    levels: dict[str, "array[float]"] = field(default_factory=dict)
     growth: dict[str, Growth] = field(default_factory=dict)
     reasons_s: dict[str, float] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
     events: list[int] = field(default_factory=list)
     seen_s: float = 0.0
     """Time between samples that both told something."""
+    num_told: int = 0
+    """Samples that told something."""
     _at_s: float | None = None
 
     def add(self, values: Mapping[str, float], at_s: float, *, gap_s: float) -> None:
@@ -32,6 +39,7 @@ class Device:
         step_s = step_s if step_s <= gap_s else 0.0
         self.seen_s += step_s
         self._at_s = at_s
+        self.num_told += bool(values)
         for name, value in values.items():
             known = BY_NAME.get(name)
             if known is None:
@@ -39,11 +47,24 @@ class Device:
             if known.kind is Kind.counter:
                 self.growth.setdefault(name, Growth(known.max_per_s)).add(value, at_s)
             elif known.kind is Kind.gauge:
-                self.levels.setdefault(name, []).append(value)
+                self.levels.setdefault(name, array("d")).append(value)
             elif known.kind is Kind.bits:
                 self._add_reasons(int(value), step_s)
             else:
                 self._add_event(name, value)
+
+    def note_blank_xid(self) -> None:
+        """Take it that there was no XID, where a source leaves the field blank until the first.
+
+        Not from the first sample alone: the field may be read later than the others.
+        """
+        if self.num_told > 1:
+            self.last.setdefault("xid", 0.0)
+
+    @property
+    def counted(self) -> dict[str, float]:
+        """What counters grew by, of those that were read more than once."""
+        return {name: growth.total for name, growth in self.growth.items() if growth.is_known}
 
     def _add_reasons(self, bits: int, step_s: float) -> None:
         for bit, reason in CLOCK_REASONS.items():
@@ -86,10 +107,15 @@ class Segment:
             KeyError, TypeError, ValueError: It is not one that ``Sampler`` wrote.
         """
         at_s = float(row["t_s"])
+        # What is found out later than the first line was written.
+        self.head |= row.get("about", {})
         if row["host"]:
             self.host.add(row["host"], at_s, gap_s=self.gap_s)
         for uuid, values in row["gpus"].items():
-            self.gpus.setdefault(uuid, Device()).add(values, at_s, gap_s=self.gap_s)
+            gpu = self.gpus.setdefault(uuid, Device())
+            gpu.add(values, at_s, gap_s=self.gap_s)
+            if self.head.get("source") == DCGM:
+                gpu.note_blank_xid()
         self.num_samples += 1
         self.last_s = at_s
         self.num_lost += int(row.get("lost_rows", 0))
@@ -146,16 +172,20 @@ def summarise(segments: Sequence[Segment]) -> dict[str, Any]:
     hosts = [segment.host for segment in segments]
     growth = _sum_growth(gpus)
     energy_j, energy_of, why = _energy(gpus, hosts)
+    shared = next((s.head["shared"] for s in segments if s.head.get("shared")), None)
     if any(segment.head.get("mig") for segment in segments):
-        energy_j, energy_of, why = None, None, "MIG: counters are of whole GPUs, which jobs share"
+        shared = "MIG: counters are of whole GPUs, which jobs share"
+    if shared:
+        energy_j, energy_of, why = None, None, shared
     throttled_s = {
         name.removeprefix("throttled_").removesuffix("_s"): round(value, 3)
         for name, value in growth.items()
         if name.startswith("throttled_") and value
     }
-    counted = any(name.startswith("throttled_") for gpu in gpus for name in gpu.growth)
+    counted = any(name.startswith("throttled_") for name in growth)
     return {
         "sources": sorted({str(segment.head.get("source")) for segment in segments}),
+        "scopes": sorted({s.head["scope"] for s in segments if s.head.get("scope")}),
         "nodes": len({segment.head.get("node") for segment in segments}),
         "gpus": len(gpus),
         "samples": sum(segment.num_samples for segment in segments),
@@ -189,30 +219,31 @@ def _energy(
     gpus: Sequence[Device], hosts: Sequence[Device]
 ) -> tuple[float | None, str | None, str | None]:
     """Joules from counters, whose they are, and why there are none or not all."""
-    with_counter = [gpu for gpu in gpus if "energy_j" in gpu.growth]
-    if with_counter:
-        told = round(sum(gpu.growth["energy_j"].total for gpu in with_counter), 3)
-        missing = len(gpus) - len(with_counter)
-        why = f"{missing} of {len(gpus)} GPUs have no energy counter" if missing else None
-        return told, "GPUs", why
+    told = [gpu.counted["energy_j"] for gpu in gpus if "energy_j" in gpu.counted]
+    if told:
+        missing = len(gpus) - len(told)
+        why = f"{missing} of {len(gpus)} GPUs told no energy" if missing else None
+        return round(sum(told), 3), "GPUs", why
+    if any("energy_j" in gpu.growth for gpu in gpus):
+        return None, None, "the energy counter was not read twice"
     if gpus:
         return None, None, "the source has no energy counter; power is never summed instead"
     told_by_rapl = _total(hosts, "cpu_energy_j")
     if told_by_rapl is not None:
-        return told_by_rapl, "CPU packages of the node (RAPL), other jobs' share included", None
+        return told_by_rapl, f"{PACKAGES} of the node (RAPL), other jobs' share included", None
     return None, None, "no GPU is the job's or answers, and RAPL cannot be read here"
 
 
 def _sum_growth(devices: Iterable[Device]) -> dict[str, float]:
     sums: dict[str, float] = {}
     for device in devices:
-        for name, growth in device.growth.items():
-            sums[name] = sums.get(name, 0.0) + growth.total
+        for name, value in device.counted.items():
+            sums[name] = sums.get(name, 0.0) + value
     return sums
 
 
 def _total(devices: Sequence[Device], name: str) -> float | None:
-    found = [device.growth[name].total for device in devices if name in device.growth]
+    found = [device.counted[name] for device in devices if name in device.counted]
     return round(sum(found), 2) if found else None
 
 

@@ -10,6 +10,7 @@ import psutil
 
 from jobs.conf import ClusterConfig, JobConfig
 from jobs.runtime.record import FINISHED, RunRecord
+from jobs.runtime.requeue import can_requeue
 from jobs.runtime.stop import StopFlag
 from pipeline.core.errors import CheckError, InputError, plain
 from pipeline.core.outcome import Outcome
@@ -119,7 +120,9 @@ def close(
     if refusal is not None:
         record.end("failed", reason=refusal, outcome=outcome)
         raise InputError(refusal)
-    record.end("stopped", reason=stop.reason, outcome=outcome)
+    # Nothing may stand between the checkpoint and the requeue: the time that is left is short.
+    goes_on = stop.wants_requeue and can_requeue()
+    record.end("stopped", reason=stop.reason, outcome=outcome, settle=not goes_on)
     log.info("stopped (%s) at %s", stop.reason, outcome.figures.get("num_images"))
     return "requeue" if stop.wants_requeue else "stopped"
 

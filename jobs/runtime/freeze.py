@@ -12,6 +12,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from jobs.conf import JobConfig
 from jobs.runtime.config import freeze, thaw
 from pipeline.core.errors import InputError
@@ -47,6 +49,7 @@ def freeze_run(job: str, config: JobConfig, *, command: str) -> RunDir:
         # Written last: a folder without it was never submitted.
         if run_dir.code_json.exists():
             _check_same(run_dir, type(config), text)
+            text = _in_words_of(run_dir.config.read_text(encoding="utf-8"), text)
             # The code stays what it was, and so does the word on where it came from.
             origin = read_json(run_dir.code_json)
         else:
@@ -134,6 +137,17 @@ def _check_same(run_dir: RunDir, schema: type[Any], text: str) -> None:
                 f"{key}: the run {run_dir.path.name} was started with {was}, now it is {now}; "
                 "restore it or leave run_id out"
             )
+
+
+def _in_words_of(old: str, new: str) -> str:
+    """Return the new settings under the keys of the old ones: the frozen code knows no others."""
+    was, now = yaml.safe_load(old), yaml.safe_load(new)
+    for key in [key for key in FREE_KEYS if key in was and key in now]:
+        if isinstance(was[key], dict):
+            was[key] = {name: now[key].get(name, value) for name, value in was[key].items()}
+        else:
+            was[key] = now[key]
+    return yaml.safe_dump(was, sort_keys=False, allow_unicode=True)
 
 
 def _differences(

@@ -1,23 +1,25 @@
 """Telemetry beside a job: one sampler a node, and what it found in ``run.json``.
 
-Nothing here may end a job, change what it makes, or keep it waiting: trouble is a line in the log.
+Nothing here may end a job, change what it makes, or keep it waiting for more than ``NODES_S``:
+trouble is a line in the log.
 """
 
 import logging
 import os
-import platform
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.telemetry.cost import Prices, with_cost
-from bench.telemetry.nvml import visible_uuids
+from bench.telemetry.nvml import mig_is_on, visible_uuids
 from bench.telemetry.sampler import Sampler
 from bench.telemetry.sources import Opener, openers
-from bench.telemetry.summary import read_folder, summarise
+from bench.telemetry.stream import ShouldStop
+from bench.telemetry.summary import PACKAGES, read_folder, summarise
 from bench.telemetry.totals import add_up
 from jobs.conf import TelemetryConfig
-from jobs.runtime.world import job_id
+from jobs.runtime.world import host_name, job_id
 from pipeline.core.rundir import RunDir
 from pipeline.core.world import World
 
@@ -25,6 +27,10 @@ log = logging.getLogger(__name__)
 
 IMAGES_ARE = {"generate": "made", "train": "trained on"}
 """Jobs whose ``num_images`` is work done, and what was done to them."""
+NODES_S = 10.0
+"""How long the main rank waits at the end until the other nodes have written their last line."""
+POLL_S = 0.5
+SHARED = "jobs of the array share these counters"
 
 
 class Meter:
@@ -46,15 +52,15 @@ class Meter:
         self._sampler: Sampler | None = None
         if not cfg.enabled or world.local_rank:
             return
-        node = platform.node()
+        node = host_name(env)
         self._sampler = Sampler(
             run_dir.telemetry / f"{node}.jsonl",
             attempt=self.attempt,
             node=node,
             interval_s=cfg.interval_s,
             root=_root(env),
-            about={"mig": "MIG-" in env.get("CUDA_VISIBLE_DEVICES", "")},
-            find_ways=lambda: _ways(world, env, cfg.interval_s),
+            about={"shared": SHARED} if _is_shared(world, env) else None,
+            find_ways=lambda should_stop: _ways(world, env, cfg.interval_s, should_stop),
         ).start()
 
     def stop(self) -> None:
@@ -65,14 +71,19 @@ class Meter:
     def settle(self, value: dict[str, Any]) -> None:
         """Side effect: put into a run's record what was found, of attempts that were killed too.
 
+        Waits for the last lines of other nodes, ``NODES_S`` at most, save after a failure.
+
         Args:
             value: As in ``run.json``.
         """
+        end_s = time.monotonic() + NODES_S
         self.stop()
         if not self._cfg.enabled and "telemetry" not in value:
             return
         try:
             attempts = value["attempts"]
+            if self._sampler is not None and value["status"] != "failed":
+                self._wait_for_nodes(attempts[-1]["num_nodes"], end_s)
             missing = {a["id"] for a in attempts if "id" in a and not a.get("telemetry")}
             found = read_folder(self._run_dir.telemetry, only=missing)
             for attempt in attempts:
@@ -92,6 +103,13 @@ class Meter:
         except Exception as error:  # a record without telemetry is better than none
             log.warning("telemetry: not summed up (%s: %s)", type(error).__name__, error)
 
+    def _wait_for_nodes(self, num_nodes: int, end_s: float) -> None:
+        while num_nodes > 1 and time.monotonic() < end_s:
+            found = read_folder(self._run_dir.telemetry, only={self.attempt})
+            if sum(segment.ended for segment in found.get(self.attempt, [])) >= num_nodes:
+                return
+            time.sleep(POLL_S)
+
 
 def sum_up(
     attempts: Sequence[Mapping[str, Any]],
@@ -100,6 +118,7 @@ def sum_up(
     figures: Mapping[str, Any],
     finished: bool,
     prices: Mapping[str, Any],
+    is_array: bool = False,
 ) -> dict[str, Any]:
     """Return ``telemetry`` of ``run.json``: sums over attempts, and the share of an image.
 
@@ -109,15 +128,24 @@ def sum_up(
         figures: Of the run.
         finished: Whether it is; an unfinished training has no LoRA.
         prices: As ``Prices``.
+        is_array: Whether attempts are of several jobs, which may have run on one node at a time.
     """
     counts = job in IMAGES_ARE
+    sums = add_up(attempts)
+    if is_array and any(_is_of_packages(attempt) for attempt in attempts):
+        sums |= {"energy_j": None, "energy_of": None, "energy_why": SHARED}
     told = with_cost(
-        add_up(attempts),
+        sums,
         Prices(**prices),
         num_images=int(figures.get("num_images", 0)) if counts else None,
         num_loras=1 if job == "train" and finished else None,
     )
     return told | {"images_are": IMAGES_ARE.get(job), "prices": dict(prices)}
+
+
+def _is_of_packages(attempt: Mapping[str, Any]) -> bool:
+    told = attempt.get("telemetry") or {}
+    return str(told.get("energy_of")).startswith(PACKAGES)
 
 
 def attempt_id(env: Mapping[str, str]) -> str:
@@ -134,10 +162,22 @@ def _root(env: Mapping[str, str]) -> int:
     return parent if "SUBMITIT_EXECUTOR" in env and parent > 1 else os.getpid()
 
 
-def _ways(world: World, env: Mapping[str, str], interval_s: float) -> tuple[list[Opener], str]:
-    """Return the sources to try and whose GPUs they are to tell of."""
+def _is_shared(world: World, env: Mapping[str, str]) -> bool:
+    """Whether other jobs of the array run beside this one on the same hardware."""
+    return world.array_size > 1 and env.get("SUBMITIT_EXECUTOR") == "local"
+
+
+def _ways(
+    world: World, env: Mapping[str, str], interval_s: float, should_stop: ShouldStop
+) -> tuple[list[Opener], dict[str, Any]]:
+    """Return the sources to try, and of whose GPUs they are to tell."""
     if world.device == "cpu":
-        return [], "no GPU is the job's"
-    uuids = visible_uuids(env.get("CUDA_VISIBLE_DEVICES"))
-    ways = openers(interval_s=interval_s, uuids=uuids)
-    return ways, "all GPUs of the node" if uuids is None else f"{len(uuids)} GPUs"
+        return [], {"scope": "no GPU is the job's"}
+    visible = env.get("CUDA_VISIBLE_DEVICES")
+    uuids = visible_uuids(visible)
+    if uuids is None and visible is not None:
+        # Better none than those of others.
+        return [], {"scope": "GPUs of CUDA_VISIBLE_DEVICES not found"}
+    ways = openers(interval_s=interval_s, uuids=uuids, should_stop=should_stop)
+    scope = "all GPUs of the node" if uuids is None else f"{len(uuids)} GPUs"
+    return ways, {"scope": scope, "mig": "MIG-" in (visible or "") or mig_is_on(uuids)}

@@ -3,7 +3,6 @@
 import logging
 import netrc
 import os
-import platform
 import time
 from contextlib import suppress
 from functools import partial
@@ -21,7 +20,7 @@ from bench.preflight.report import write_report
 from bench.preflight.services import Wandb
 from bench.preflight.storage import mount_type, nearest
 from jobs.conf import ClusterConfig, GenerateJob
-from jobs.runtime.world import job_id
+from jobs.runtime.world import host_name, job_id
 from pipeline.core.errors import InputError
 from pipeline.core.files import read_json, write_atomic
 from pipeline.core.machine import read_machine
@@ -138,11 +137,6 @@ def _broken(host: str, faults: list[str]) -> str:
 
 def _attempt(env: os._Environ[str]) -> str:
     return f"{job_id(env)}.{env.get('SLURM_RESTART_COUNT', '0')}"
-
-
-def host_name() -> str:
-    """Return the node's name as Slurm has it, else as the system has it."""
-    return os.environ.get("SLURMD_NODENAME") or platform.node()
 
 
 def read_wandb() -> Wandb:

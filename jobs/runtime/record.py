@@ -2,13 +2,17 @@
 
 import datetime
 import fcntl
+import logging
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from jobs.runtime.meter import Meter, sum_up
 from pipeline.core.files import read_json, write_json
 from pipeline.core.outcome import Outcome
 from pipeline.core.rundir import RunDir
+
+log = logging.getLogger(__name__)
 
 FORMAT = "dgx-pixels-run/1"
 FINISHED = "finished"
@@ -22,7 +26,7 @@ class RunRecord:
         job: Name of the verb.
         job_id: The scheduler's.
         num_ranks: Processes.
-        num_gpus: GPUs, over all nodes.
+        num_gpus: GPUs, over all nodes; None: slices, which are no number of GPUs.
         num_nodes: Nodes.
         run_id: Of the whole run, where this is one job of an array.
         meter: What samples beside it; None: nothing does.
@@ -35,7 +39,7 @@ class RunRecord:
         job: str,
         job_id: str,
         num_ranks: int,
-        num_gpus: int,
+        num_gpus: int | None,
         num_nodes: int = 1,
         run_id: str | None = None,
         meter: Meter | None = None,
@@ -84,8 +88,18 @@ class RunRecord:
         before = self.value["attempts"][:-1]
         return int(before[-1].get("position", -1)) if before else -1
 
-    def end(self, status: str, *, reason: str, outcome: Outcome | None) -> None:
-        """Close the attempt."""
+    def end(
+        self, status: str, *, reason: str, outcome: Outcome | None, settle: bool = True
+    ) -> None:
+        """Close the attempt.
+
+        Args:
+            status: Of the run.
+            reason: Why it ended.
+            outcome: What the job made; None: nothing to speak of.
+            settle: Whether to sum up what was metered as well, which takes seconds; otherwise the
+                next attempt does.
+        """
         elapsed_s = time.monotonic() - self._started_s
         attempt = self.value["attempts"][-1]
         attempt |= {"ended": _now(), "elapsed_s": round(elapsed_s, 1), "reason": reason}
@@ -94,14 +108,16 @@ class RunRecord:
             # Kept where this attempt has none: a finished run that is asked again does nothing.
             self.value["figures"] |= dict(outcome.figures)
         self.value["status"] = status
-        self.value["gpu_hours"] = round(
-            self.value["gpu_hours"] + elapsed_s * self.num_gpus / 3600, 4
-        )
+        hours = None if self.num_gpus is None else elapsed_s * self.num_gpus / 3600
+        self.value["gpu_hours"] = _sum([self.value["gpu_hours"], hours])
         self.write()
-        if self.meter is not None:
+        if self.meter is not None and settle:
             # Written a second time: how it ended must stand there, whatever measuring takes.
             self.meter.settle(self.value)
-            self.write()
+            try:
+                self.write()
+            except OSError as error:
+                log.warning("telemetry: not written into run.json (%s)", error.strerror)
 
     def note(self, status: str, *, reason: str) -> None:
         """Write down what will be true if this process is killed now."""
@@ -143,7 +159,7 @@ def join_records(run_dir: RunDir) -> dict[str, Any]:
         **{key: parts[0][key] for key in ("format", "job", "run_id")},
         "status": status,
         "figures": by_status[status]["figures"],
-        "gpu_hours": round(sum(part["gpu_hours"] for part in parts), 4),
+        "gpu_hours": _sum([part["gpu_hours"] for part in parts]),
         "attempts": sorted(attempts, key=lambda attempt: attempt["started"]),
     }
     metered = [part["telemetry"] for part in parts if "telemetry" in part]
@@ -154,8 +170,14 @@ def join_records(run_dir: RunDir) -> dict[str, Any]:
             figures=joined["figures"],
             finished=status == FINISHED,
             prices=metered[0]["prices"],
+            is_array=len(parts) > 1,
         )
     return joined
+
+
+def _sum(hours: Sequence[float | None]) -> float | None:
+    known = [each for each in hours if each is not None]
+    return round(sum(known), 4) if len(known) == len(hours) else None
 
 
 def _now() -> str:

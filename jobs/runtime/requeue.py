@@ -11,6 +11,11 @@ LOCAL_REQUEUE_CODE = 144
 """The exit status on which submitit's local controller starts all ranks again."""
 
 
+def can_requeue() -> bool:
+    """Whether there is a scheduler that could run this job again."""
+    return os.environ.get("SUBMITIT_EXECUTOR") in ("local", "slurm")
+
+
 def requeue(job_id: str, run_dir: RunDir) -> str:
     """Requeue this very job; every rank calls it, the first one acts.
 
@@ -22,9 +27,9 @@ def requeue(job_id: str, run_dir: RunDir) -> str:
     Raises:
         InputError: Slurm refused.
     """
-    executor = os.environ.get("SUBMITIT_EXECUTOR")
-    if executor not in ("local", "slurm"):
+    if not can_requeue():
         return "stopped"
+    executor = os.environ.get("SUBMITIT_EXECUTOR")
     if executor == "local":
         sys.stderr.flush()
         # One rank's status is enough, and the main one may have had reason to refuse.

@@ -35,7 +35,7 @@ from jobs.runtime.record import RunRecord
 from jobs.runtime.requeue import requeue
 from jobs.runtime.stop import StopFlag, find_deadline
 from jobs.runtime.trackers import Trackers, build_trackers
-from jobs.runtime.world import export_process_group, job_id, read_world
+from jobs.runtime.world import count_gpus, export_process_group, job_id, read_world
 from pipeline.core.errors import EXIT_INPUT, CheckError, InputError, plain
 from pipeline.core.files import write_json
 from pipeline.core.machine import read_machine, read_packages
@@ -121,7 +121,7 @@ def _run(
             job=job,
             job_id=job_id(os.environ),
             num_ranks=world.world_size,
-            num_gpus=cluster.gpus_per_node * cluster.num_nodes,
+            num_gpus=count_gpus(cluster),
             num_nodes=world.num_nodes,
             meter=meter,
         )
@@ -144,8 +144,9 @@ def _run(
         outcome: Outcome = module.run(config, context)
     except BaseException as error:
         stop.deafen()
-        meter.stop()
+        # The reason first: a driver that hangs keeps the meter waiting.
         told = fail(error, record=record, world=world)
+        meter.stop()
         tracker.finish([], figures={}, succeeded=False)
         if told is error:
             raise

@@ -1,6 +1,7 @@
 """From the scheduler's environment to a ``World``, and to what accelerate looks for."""
 
 import os
+import platform
 import re
 from collections.abc import Mapping
 
@@ -61,6 +62,27 @@ def job_id(env: Mapping[str, str]) -> str:
     """Return the scheduler's id of this job, ``inline`` without one."""
     names = NAMES.get(env.get("SUBMITIT_EXECUTOR", ""), {})
     return env.get(names.get("job_id", ""), "inline")
+
+
+def host_name(env: Mapping[str, str] = os.environ) -> str:
+    """Return the node's name as Slurm has it, else as the system has it."""
+    return env.get("SLURMD_NODENAME") or platform.node()
+
+
+def count_gpus(cluster: ClusterConfig) -> int | None:
+    """Return how many GPUs a job is given, over all nodes; None: slices, which are no number.
+
+    ``cluster.gres`` is a list as ``gpu``, ``gpu:8``, ``gpu:b200:8``, with other things beside.
+    """
+    if cluster.gres is None:
+        return cluster.gpus_per_node * cluster.num_nodes
+    asked = [item.removeprefix("gres/").split(":") for item in cluster.gres.split(",")]
+    gpus = [parts for parts in asked if parts[0].strip() == "gpu"]
+    # MIG by profile, as gpu:1g.23gb:7; without a gpu, shares of one.
+    if not gpus or any("g." in part for parts in gpus for part in parts):
+        return None
+    on_node = sum(int(parts[-1]) if parts[-1].isdigit() else 1 for parts in gpus)
+    return on_node * cluster.num_nodes
 
 
 def export_process_group(world: World, env: Mapping[str, str]) -> None:

@@ -9,7 +9,7 @@ import pynvml
 
 
 class Nvml:
-    """The GPUs of this machine.
+    """The GPUs of this machine that this process may use.
 
     Args:
         library: ``pynvml`` or what stands in for it; already initialised.
@@ -17,10 +17,11 @@ class Nvml:
 
     def __init__(self, library: ModuleType | Any = pynvml) -> None:
         self.library = library
-        self.handles: list[Any] = [
-            library.nvmlDeviceGetHandleByIndex(index)
-            for index in range(library.nvmlDeviceGetCount())
-        ]
+        self.handles: list[Any] = []
+        for index in range(library.nvmlDeviceGetCount()):
+            # One that is lost, or that a cgroup keeps from this job, is counted all the same.
+            with suppress(library.NVMLError):
+                self.handles.append(library.nvmlDeviceGetHandleByIndex(index))
 
     def ask(self, name: str, *arguments: Any) -> Any:
         """Call ``nvml<name>``; None where this driver or device does not support it.

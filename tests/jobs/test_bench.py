@@ -2,6 +2,8 @@ import json
 
 from bench.record import read_result
 from jobs.bench import main
+from jobs.conf import BenchJob
+from jobs.runtime.config import compose_config
 
 PLACE = "storage.224_cores_of_intel_r_xeon_r_platinum_8570.cpu.json"
 
@@ -67,3 +69,8 @@ def test_what_got_worse_is_an_exit_status(tmp_path, capsys):
 def test_a_bench_is_one_task(tmp_path, capsys):
     assert measure(tmp_path, "cluster.tasks_per_node=2") != 0
     assert "num_ranks" in capsys.readouterr().err
+
+
+def test_what_sampling_costs_is_measured_against_no_sampler_at_all():
+    config = compose_config("bench", BenchJob, ["bench=telemetry"])
+    assert not config.telemetry.enabled

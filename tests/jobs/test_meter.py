@@ -1,10 +1,12 @@
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,18 @@ import pytest
 import yaml
 
 from bench.telemetry.stream import Rows
+from bench.telemetry.summary import Segment, read_folder, summarise
 from jobs.conf import GenerateJob, TelemetryConfig, TrainJob
 from jobs.runtime import meter as module
+from jobs.runtime import record as record_module
 from jobs.runtime.config import compose_config, freeze, thaw
+from jobs.runtime.ending import close
 from jobs.runtime.freeze import freeze_run
 from jobs.runtime.meter import Meter, attempt_id
-from jobs.runtime.record import RunRecord
+from jobs.runtime.record import RunRecord, join_records
+from jobs.runtime.stop import StopFlag
 from pipeline.core.errors import InputError
+from pipeline.core.files import write_json
 from pipeline.core.outcome import Outcome
 from pipeline.core.rundir import RunDir
 from pipeline.core.world import World
@@ -54,9 +61,24 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 CFG = TelemetryConfig(interval_s=0.1, price_per_gpu_hour=3600.0)
 
 
-def begin(run: RunDir, *, job: str = "generate", cfg: TelemetryConfig = CFG) -> RunRecord:
-    meter = Meter(cfg, run, GPU, {})
-    return RunRecord(run, job=job, job_id="1", num_ranks=2, num_gpus=2, meter=meter)
+def begin(
+    run: RunDir,
+    *,
+    job: str = "generate",
+    cfg: TelemetryConfig = CFG,
+    world: World = GPU,
+    env: Mapping[str, str] | None = None,
+) -> RunRecord:
+    meter = Meter(cfg, run, world, env or {})
+    return RunRecord(
+        run,
+        job=job,
+        job_id="1",
+        num_ranks=2,
+        num_gpus=2,
+        num_nodes=world.num_nodes,
+        meter=meter,
+    )
 
 
 def let_sample(run: RunDir, count: int) -> None:
@@ -189,10 +211,211 @@ def test_a_job_on_the_cpu_is_not_charged_for_the_nodes_gpus(
     meter = Meter(CFG, run, World(), {})
     let_sample(run, 4)
     meter.stop()
-    (path,) = run.telemetry.glob("*")
-    head, *rows = [json.loads(line) for line in path.read_text().splitlines()]
-    assert head["source"] == "process"
-    assert not any(row["gpus"] for row in rows)
+    assert told_of(run) == (["process"], ["no GPU is the job's"])
+
+
+def told_of(run: RunDir) -> tuple[list[str], list[str]]:
+    """Sources and scopes of the only attempt, none of which told of a GPU."""
+    ((segment,),) = read_folder(run.telemetry).values()
+    assert not segment.gpus
+    told = summarise([segment])
+    return told["sources"], told["scopes"]
+
+
+def test_gpus_that_cannot_be_found_are_not_those_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "openers", lambda **_: [Gpus])
+    monkeypatch.setattr(module, "visible_uuids", lambda _: None)
+    run = RunDir(tmp_path)
+    meter = Meter(CFG, run, GPU, {"CUDA_VISIBLE_DEVICES": "0,9"})
+    let_sample(run, 4)
+    meter.stop()
+    assert told_of(run) == (["process"], ["GPUs of CUDA_VISIBLE_DEVICES not found"])
+
+
+@pytest.mark.usefixtures("gpus")
+def test_a_gpu_in_slices_has_no_energy_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the job is not told of slices by name."""
+    monkeypatch.setattr(module, "mig_is_on", lambda uuids: uuids == ("a", "b"))
+    run = RunDir(tmp_path)
+    begun = begin(run, env={"CUDA_VISIBLE_DEVICES": "0,1"})
+    let_sample(run, 5)
+    begun.end("finished", reason="", outcome=Outcome(finished=True, figures={}))
+    assert record(run)["telemetry"]["energy_j"] is None
+    assert "MIG" in record(run)["telemetry"]["energy_why"]
+    assert record(run)["telemetry"]["scopes"] == ["2 GPUs"]
+
+
+def test_the_file_has_the_name_that_slurm_gives_the_node(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    begin(run, world=World(), env={"SLURMD_NODENAME": "dgx7"}).end(
+        "stopped", reason="", outcome=None
+    )
+    assert [path.name for path in run.telemetry.glob("*")] == ["dgx7.jsonl"]
+
+
+SLURM = {"SUBMITIT_EXECUTOR": "slurm", "SLURM_JOB_ID": "7"}
+
+
+def two_nodes(run: RunDir) -> tuple[RunRecord, Meter]:
+    """The record of the first node's job and the meter of the second."""
+    first, second = (
+        World(rank=i, world_size=2, node=i, num_nodes=2, device="cuda:0") for i in range(2)
+    )
+    begun = begin(run, world=first, env=SLURM | {"SLURMD_NODENAME": "dgx1"})
+    other = Meter(CFG, run, second, SLURM | {"SLURMD_NODENAME": "dgx2"})
+    let_sample(run, 10)
+    return begun, other
+
+
+@pytest.mark.usefixtures("gpus")
+def test_the_last_words_of_other_nodes_are_waited_for(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    begun, other = two_nodes(run)
+    later = threading.Timer(0.8, other.stop)
+    later.start()
+    begun.end("finished", reason="", outcome=Outcome(finished=True, figures={}))
+    later.join()
+    told = record(run)["attempts"][0]["telemetry"]
+    assert (told["nodes"], told["killed"]) == (2, False)
+    assert told == summarise(read_folder(run.telemetry)["7.0"])
+
+
+@pytest.mark.usefixtures("gpus")
+def test_after_a_failure_nobody_is_waited_for(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    begun, other = two_nodes(run)
+    start_s = time.monotonic()
+    begun.end("failed", reason="so", outcome=None)
+    assert time.monotonic() - start_s < 3
+    assert record(run)["attempts"][0]["telemetry"]["killed"]
+    other.stop()
+
+
+@pytest.mark.usefixtures("gpus")
+@pytest.mark.parametrize(("executor", "is_summed"), [("slurm", False), ("inline", True)])
+def test_nothing_stands_between_a_checkpoint_and_the_requeue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executor: str, is_summed: bool
+) -> None:
+    monkeypatch.setenv("SUBMITIT_EXECUTOR", executor)
+    run = RunDir(tmp_path)
+    begun = begin(run)
+    let_sample(run, 5)
+    stop = StopFlag(deadline_s=0.0, world=World())
+    assert stop.requested()
+    outcome = Outcome(finished=False, figures={})
+    config = compose_config("train", TrainJob, ["+experiment=smoke"])
+    assert close(config, outcome, stop=stop, record=begun, run_dir=run) == "requeue"
+    assert record(run)["status"] == "stopped"
+    assert ("telemetry" in record(run)) is is_summed
+    assert begun.meter is not None
+    begun.meter.stop()
+    begin(run).end("finished", reason="", outcome=Outcome(finished=True, figures={}))
+    first = record(run)["attempts"][0]
+    assert first["telemetry"]["energy_j"] > 0
+    assert record(run)["telemetry"]["coverage"]["attempts"] == "2 of 2"
+
+
+def test_a_full_disk_does_not_end_a_job_that_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = RunDir(tmp_path)
+    begun = begin(run, world=World())
+    write, written = record_module.write_json, []
+
+    def full(path: Path, value: Any) -> None:
+        written.append(path)
+        if len(written) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write(path, value)
+
+    monkeypatch.setattr(record_module, "write_json", full)
+    begun.end("finished", reason="", outcome=Outcome(finished=True, figures={}))
+    assert record(run)["status"] == "finished"
+    assert "No space left" in caplog.text
+
+
+@pytest.mark.usefixtures("gpus")
+def test_jobs_of_an_array_on_one_machine_share_its_gpus(tmp_path: Path) -> None:
+    whole = RunDir(tmp_path)
+    for index in range(2):
+        world = World(device="cuda:0", array_index=index, array_size=2)
+        begun = begin(whole.part(index), world=world, env={"SUBMITIT_EXECUTOR": "local"})
+        let_sample(whole.part(index), 5)
+        begun.end("finished", reason="", outcome=Outcome(finished=True, figures={"num_images": 9}))
+    told = record(whole)["telemetry"]
+    assert told["energy_j"] is None
+    assert "array" in told["energy_why"]
+    assert told["per_image"]["energy_j"] is None
+
+
+def test_a_nodes_packages_are_not_added_up_over_an_array(tmp_path: Path) -> None:
+    whole = RunDir(tmp_path)
+    for index in range(2):
+        segment = Segment({"node": "dgx1", "source": "process"})
+        for at_s in range(3):
+            segment.add({"t_s": at_s, "host": {"cpu_energy_j": 50.0 * at_s}, "gpus": {}})
+        attempt = {
+            "job_id": str(index), "started": "1", "ended": "2", "elapsed_s": 2.0, "num_gpus": 0,
+            "telemetry": summarise([segment]),
+        }  # fmt: skip
+        prices = {"per_gpu_hour": None, "per_kwh": 1.0, "currency": "EUR"}
+        value = {
+            "format": "f", "job": "generate", "run_id": "r", "status": "finished", "figures": {},
+            "gpu_hours": 0.0, "attempts": [attempt], "telemetry": {"prices": prices},
+        }  # fmt: skip
+        write_json(whole.part(index).run_json, value)
+        assert attempt["telemetry"]["energy_j"] == 100.0
+        joined = join_records(whole)["telemetry"]
+    assert (joined["energy_j"], joined["energy_of"], joined["cost"]) == (None, None, None)
+    assert "array" in joined["energy_why"]
+
+
+def test_hours_of_slices_are_not_zero(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    for _ in range(2):
+        RunRecord(run, job="train", job_id="1", num_ranks=1, num_gpus=None).end(
+            "stopped", reason="", outcome=None
+        )
+    assert record(run)["gpu_hours"] is None
+
+
+FAILING = """
+import sys
+import jobs.generate
+from jobs.runtime.meter import Meter
+from jobs.runtime.worker import Worker
+from pipeline.core.files import read_json
+from pipeline.core.rundir import RunDir
+
+def broken(cfg, context):
+    raise RuntimeError("so")
+
+def stop(self):
+    print(read_json(RunDir(self._run_dir.path).run_json)["status"])
+    real(self)
+
+real, Meter.stop, jobs.generate.run = Meter.stop, stop, broken
+Worker()(sys.argv[1])
+"""
+
+
+def test_a_failure_is_written_down_before_the_meter_is_waited_for(tmp_path: Path) -> None:
+    config = compose_config("generate", GenerateJob, [
+        "prompts=[gem]", "name=g", "run_id=it", f"runs_dir={tmp_path}", "cluster=inline",
+        "cluster.gres='gpu:b200:2'",
+    ])  # fmt: skip
+    run = freeze_run("generate", config, command="")
+    done = subprocess.run(
+        [sys.executable, "-c", FAILING, str(run.path)], cwd=ROOT, env=QUIET, capture_output=True,
+        text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert set(done.stdout.split()) == {"failed"}
+    assert record(run)["attempts"][0]["num_gpus"] == 2
 
 
 def test_attempts_on_slurm_are_known_on_every_node() -> None:

@@ -5,18 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.conf import ClusterConfig, TrackerConfig, TrainJob, WandbMode, Where
 from jobs.runtime.config import compose_config
-from jobs.runtime.freeze import freeze_run
+from jobs.runtime.freeze import freeze_run, load_frozen
 from jobs.runtime.launch import slurm_parameters
 from jobs.runtime.lock import take_lock
 from jobs.runtime.record import RunRecord
 from jobs.runtime.stop import StopFlag, find_deadline
 from jobs.runtime.trackers import JsonlTracker, build_trackers
-from jobs.runtime.world import job_id, read_world
+from jobs.runtime.world import count_gpus, job_id, read_world
 from pipeline.core.errors import InputError
 from pipeline.core.outcome import Outcome
 from pipeline.core.rundir import RunDir
@@ -45,6 +46,26 @@ def test_a_world_is_read_from_slurm() -> None:
 def test_a_rank_that_sees_one_gpu_alone_takes_it() -> None:
     env = SLURM | {"CUDA_VISIBLE_DEVICES": "5"}
     assert read_world(env, ClusterConfig(gpus_per_node=8), num_cpus=8).device == "cuda:0"
+
+
+@pytest.mark.parametrize(
+    ("gres", "num_gpus"),
+    [
+        (None, 16),
+        ("gpu", 2),
+        ("gpu:4", 8),
+        ("gpu:b200", 2),
+        ("gres/gpu:b200:8,nvme:1", 16),
+        ("gpu:a100:1,gpu:b200:2", 6),
+        ("gpu:1g.23gb:7", None),
+        ("gpu:1g.23gb", None),
+        ("shard:4", None),
+    ],
+)
+def test_gpus_are_counted_however_they_were_asked_for(
+    gres: str | None, num_gpus: int | None
+) -> None:
+    assert count_gpus(ClusterConfig(num_nodes=2, gpus_per_node=8, gres=gres)) == num_gpus
 
 
 def test_two_local_ranks_share_the_cores() -> None:
@@ -281,3 +302,21 @@ def test_a_rewound_trace_goes_on_as_if_never_cut(rows: int, back_to: int, torn: 
         assert [json.loads(line)["num_images"] for line in path.read_text().splitlines()] == list(
             range(rows)
         )
+
+
+def test_a_run_from_before_a_setting_goes_on_in_its_own_words(tmp_path: Path) -> None:
+    """The frozen code would refuse a key that came after it."""
+    base = ["+experiment=smoke", f"runs_dir={tmp_path}", "run_id=it"]
+    run = freeze_run("train", compose_config("train", TrainJob, base), command="")
+    old = yaml.safe_load(run.config.read_text())
+    del old["telemetry"], old["cluster"]["preflight"]
+    old["cluster"]["env"] = {"OLD": "1"}
+    run.config.write_text(yaml.safe_dump(old, sort_keys=False))
+    more = ["cluster.timeout_min=9", "cluster.env.NEW=2", "telemetry.interval_s=1"]
+    freeze_run("train", compose_config("train", TrainJob, [*base, *more]), command="")
+    now = yaml.safe_load(run.config.read_text())
+    assert now["cluster"].pop("timeout_min") == 9
+    assert now["cluster"].pop("env") == {"NEW": "2"}
+    del old["cluster"]["timeout_min"], old["cluster"]["env"]
+    assert now == old
+    assert load_frozen(run, TrainJob).cluster.timeout_min == 9

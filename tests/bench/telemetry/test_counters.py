@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,6 +58,16 @@ def test_a_reading_that_jumps_is_not_counted() -> None:
     assert (growth.total, growth.num_resets) == (20.0, 1)
 
 
-def test_one_reading_is_no_growth() -> None:
-    assert read([123.0]).total == 0
-    assert read([]).total == 0
+@pytest.mark.parametrize("values", [[], [123.0], [123.0, 5.0], [0.0, 1e9]])
+def test_without_two_readings_to_believe_nothing_is_known(values: list[float]) -> None:
+    growth = read(values, max_per_s=100.0)
+    assert (growth.total, growth.is_known) == (0, False)
+    assert read([5.0, 5.0]).is_known
+
+
+def test_a_reading_may_be_a_second_old() -> None:
+    """DCGM tells its newest row: a step may stand for a second more than it took."""
+    growth = Growth(max_per_s=1000.0)
+    for at_s, value in ((0.0, 0.0), (5.0, 4000.0), (5.2, 5100.0)):
+        growth.add(value, at_s)
+    assert (growth.total, growth.num_resets) == (5100.0, 0)

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from bench.telemetry.nvml import ALL_LINKS, NvmlSource, visible_uuids
+from bench.telemetry.nvml import ALL_LINKS, NvmlSource, mig_is_on, visible_uuids
 from bench.telemetry.stream import SourceError
 from tests.fakes.nvml import FakeNvml, NVMLError, dgx_b200
 
@@ -132,3 +132,26 @@ def test_a_mig_instance_stands_for_its_gpu() -> None:
         DeviceGetDeviceHandleFromMigDeviceHandle=lambda handle: handle - 100,
     )
     assert visible_uuids("MIG-x-2", library=library) == ("GPU-00000002",)
+
+
+def only_three(index: int) -> int:
+    """A handle as where a cgroup keeps all GPUs but one from the job."""
+    if index != 3:
+        raise NVMLError("Insufficient Permissions")
+    return index
+
+
+def test_gpus_that_may_not_be_used_take_no_other_with_them() -> None:
+    library = b200(DeviceGetHandleByIndex=only_three)
+    # Slurm counts from 0 what a job may use.
+    assert visible_uuids("0", library=library) == ("GPU-00000003",)
+    assert list(NvmlSource(library=library).read()) == ["GPU-00000003"]
+
+
+def test_mig_is_asked_for() -> None:
+    assert not mig_is_on(None, library=b200())
+    assert not mig_is_on(None, library=FakeNvml(driver=False))
+    library = b200(DeviceGetMigMode=lambda gpu: [int(gpu == 2), 1])
+    assert mig_is_on(None, library=library)
+    assert mig_is_on(["GPU-00000002"], library=library)
+    assert not mig_is_on(["GPU-00000003"], library=library)

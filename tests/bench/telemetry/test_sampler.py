@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from bench.telemetry import sampler as module
@@ -49,7 +50,12 @@ def sampling(
 ) -> Sampler:
     ways = [source] if source else []
     return Sampler(
-        path, attempt=attempt, node="n", interval_s=0.02, find_ways=lambda: (ways, "1 GPU"), **more
+        path,
+        attempt=attempt,
+        node="n",
+        interval_s=0.02,
+        find_ways=lambda _: (ways, {"scope": "1 GPU"}),
+        **more,
     )
 
 
@@ -75,12 +81,13 @@ def test_it_samples_from_the_first_to_the_last_moment(tmp_path: Path) -> None:
     until(has_lines(path, 6))
     running.stop()
     assert fake.closed
-    head, *rows = lines(path)
-    assert (head["source"], head["attempt"], head["scope"]) == ("fake", "1", "1 GPU")
+    rows = lines(path)[1:]
     assert rows[-1]["end"] is True
     assert [row["t_s"] for row in rows] == sorted(row["t_s"] for row in rows)
     (segment,) = read_segments(path)
     told = summarise([segment])
+    assert segment.head["attempt"] == "1"
+    assert (told["sources"], told["scopes"]) == (["fake"], ["1 GPU"])
     seen = [row["gpus"][UUID]["energy_j"] for row in rows if row["gpus"]]
     assert told["energy_j"] == seen[-1] - seen[0] > 0
     assert not told["killed"]
@@ -157,13 +164,15 @@ def test_a_source_that_hangs_is_left_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "STOP_S", 0.1)
-    free = threading.Event()
+    asked, free = threading.Event(), threading.Event()
 
     def hangs() -> Fake:
+        asked.set()
         free.wait(10)
         raise SourceError("at last")
 
     running = sampling(tmp_path / "n.jsonl", hangs).start()
+    assert asked.wait(5)
     start_s = time.monotonic()
     running.stop()
     assert time.monotonic() - start_s < 2
@@ -218,7 +227,7 @@ def test_a_job_that_forks_is_sampled_once(tmp_path: Path) -> None:
     code = (
         "import os, sys, time; from pathlib import Path; from bench.telemetry.sampler import *;"
         "s = Sampler(Path(sys.argv[1]), attempt='1', node='n', interval_s=0.05,"
-        " find_ways=lambda: ([], '')).start(); time.sleep(0.3);"
+        " find_ways=lambda _: ([], {})).start(); time.sleep(0.3);"
         "pid = os.fork(); (time.sleep(0.3), os._exit(0)) if pid == 0 else os.waitpid(pid, 0);"
         "s.stop(); print('done')"
     )
@@ -241,11 +250,21 @@ def test_time_of_children_that_ended_is_kept() -> None:
     assert tree.read()["cpu_s"] - before >= 0.25
 
 
+def zone(path: Path, name: str, joules: int) -> None:
+    path.mkdir()
+    (path / "name").write_text(f"{name}\n")
+    (path / "energy_uj").write_text(str(joules * 10**6))
+    (path / "max_energy_range_uj").write_text(str(10 * 10**6))
+
+
 def test_rapl_is_read_where_it_can_be_and_wraps(tmp_path: Path) -> None:
-    for name, joules in (("intel-rapl:0", 5), ("intel-rapl:1", 7), ("intel-rapl:0:0", 99)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "energy_uj").write_text(str(joules * 10**6))
-        (tmp_path / name / "max_energy_range_uj").write_text(str(10 * 10**6))
+    zones = {
+        "intel-rapl:0": ("package-0", 5),
+        "intel-rapl:1": ("package-1", 7),
+        "intel-rapl:0:0": ("core", 99),
+    }
+    for name, (told, joules) in zones.items():
+        zone(tmp_path / name, told, joules)
     tree = ProcessTree(os.getpid(), powercap=tmp_path)
     assert tree.read()["cpu_energy_j"] == 0.0
     (tmp_path / "intel-rapl:0" / "energy_uj").write_text(str(8 * 10**6))
@@ -254,3 +273,118 @@ def test_rapl_is_read_where_it_can_be_and_wraps(tmp_path: Path) -> None:
     (tmp_path / "intel-rapl:1" / "energy_uj").unlink()
     assert "cpu_energy_j" not in tree.read()
     assert "cpu_energy_j" not in ProcessTree(os.getpid(), powercap=tmp_path / "no").read()
+
+
+def test_the_platforms_counter_is_not_a_package_more(tmp_path: Path) -> None:
+    zone(tmp_path / "intel-rapl:0", "package-0", 0)
+    zone(tmp_path / "intel-rapl:1", "psys", 0)
+    tree = ProcessTree(os.getpid(), powercap=tmp_path)
+    for name in ("intel-rapl:0", "intel-rapl:1"):
+        (tmp_path / name / "energy_uj").write_text(str(4 * 10**6))
+    assert tree.read()["cpu_energy_j"] == 4.0
+
+
+def test_a_hidden_root_leaves_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with ``hidepid=2``: what belongs to others is not there."""
+    real = psutil.Process.__init__
+
+    def hidden(self: psutil.Process, pid: int | None = None) -> None:
+        if pid == 1:
+            raise psutil.NoSuchProcess(pid)
+        real(self, pid)
+
+    monkeypatch.setattr(psutil.Process, "__init__", hidden)
+    told = ProcessTree(1).read()
+    assert told["num_processes"] >= 1
+    assert told["rss_mib"] > 1
+
+
+def test_a_list_of_processes_that_may_not_be_read_leaves_the_root(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As with ``hidepid=1``: the kernel refuses, and psutil passes that on as it is."""
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(psutil.Process, "children", refused)
+    assert ProcessTree(os.getpid()).read()["num_processes"] == 1
+
+
+def test_what_is_known_is_written_before_the_probes(tmp_path: Path) -> None:
+    path, free = tmp_path / "n.jsonl", threading.Event()
+
+    def slow() -> Fake:
+        free.wait(10)
+        return Fake()
+
+    running = sampling(path, slow).start()
+    until(has_lines(path, 2))
+    (segment,) = read_segments(path)
+    assert segment.host.levels["rss_mib"][0] > 0
+    free.set()
+    running.wait_for_first()
+    running.stop()
+    (segment,) = read_segments(path)
+    told = summarise([segment])
+    assert (told["sources"], told["scopes"]) == (["fake"], ["1 GPU"])
+
+
+def test_a_job_that_is_over_waits_for_no_more_probes(tmp_path: Path) -> None:
+    asked, tried = threading.Event(), []
+
+    def first() -> Fake:
+        asked.set()
+        until(running._done.is_set)
+        raise SourceError("no")
+
+    def second() -> Fake:
+        tried.append(True)
+        return Fake()
+
+    ways = [first, second]
+    running = Sampler(
+        tmp_path / "n.jsonl", attempt="1", node="n", interval_s=1.0,
+        find_ways=lambda _: (ways, {}),
+    )  # fmt: skip
+    running.start()
+    assert asked.wait(5)
+    running.stop()
+    assert not tried
+    (segment,) = read_segments(tmp_path / "n.jsonl")
+    assert segment.ended
+
+
+def test_a_hang_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STOP_S", 0.3)
+    asked, free = threading.Event(), threading.Event()
+
+    def hangs() -> Fake:
+        asked.set()
+        free.wait(10)
+        raise SourceError("at last")
+
+    running = sampling(tmp_path / "n.jsonl", hangs).start()
+    assert asked.wait(5)
+    running.stop()
+    start_s = time.monotonic()
+    running.stop()
+    assert time.monotonic() - start_s < 0.2
+    free.set()
+    running._thread.join(5)
+
+
+def test_what_was_found_out_is_said_again_after_a_lost_row(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = []
+    running = sampling(tmp_path / "n.jsonl", Fake)
+    running._open()
+
+    def lossy(row: dict[str, Any]) -> None:
+        rows.append(row)
+        running._num_lost_rows = int(len(rows) == 1)
+
+    running._write = lossy  # type: ignore[method-assign]
+    for _ in range(3):
+        running._sample()
+    assert ["about" in row for row in rows] == [True, True, False]
+    running._close()

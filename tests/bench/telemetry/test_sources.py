@@ -147,3 +147,30 @@ def test_the_first_that_answers_is_taken(tools: Path) -> None:
     assert Dead.closed
     source.close()
     assert choose([absent]) == (None, ["not here"])
+
+
+def test_dcgm_is_never_more_than_a_second_behind(tools: Path) -> None:
+    tool(tools, "dcgmi", DCGMI)
+    Dcgm(interval_s=5.0).close()
+    asked = (tools / "log").read_text().split()
+    assert asked[asked.index("-d") + 1] == "1000"
+
+
+def test_a_tool_is_not_waited_for_when_the_job_is_over(
+    tools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "FIRST_ROW_S", 20.0)
+    tool(tools, "nvidia-smi", "exec sleep 60")
+    start_s = time.monotonic()
+    with pytest.raises(SourceError):
+        SmiDmon(interval_s=1.0, should_stop=lambda: True)
+    assert time.monotonic() - start_s < 10
+
+
+def test_after_the_end_no_way_is_tried(tools: Path) -> None:
+    def untouched() -> Source:
+        raise AssertionError
+
+    source, refused = choose([untouched], lambda: True)
+    assert source is None
+    assert refused

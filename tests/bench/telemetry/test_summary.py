@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -164,3 +165,67 @@ def test_what_has_no_price_or_no_amount_is_not_counted() -> None:
         {"gpu_hours": 0.0, "energy_j": None}, Prices(per_gpu_hour=1.0), num_images=4, num_loras=None
     )
     assert cpu["cost"] is None
+
+
+def test_a_counter_that_was_read_once_is_not_known() -> None:
+    told = one([{"energy_j": 500.0, "pcie_replays": 1.0, "throttled_power_s": 3.0}])
+    assert told["energy_j"] is None
+    assert "twice" in told["energy_why"]
+    assert told["counters"] == {}
+    assert told["throttled_from"] is None
+    more = summarise([segment([{"a": {"energy_j": 5.0}}, {"a": {"energy_j": 9.0}}])])
+    assert more["energy_j"] == 4.0
+
+
+def test_shared_counters_are_nobodys() -> None:
+    told = summarise([segment([{"a": {"energy_j": 5.0 * i}} for i in range(3)], shared="so")])
+    assert (told["energy_j"], told["energy_of"], told["energy_why"]) == (None, None, "so")
+
+
+def test_dcgms_first_xid_is_the_jobs() -> None:
+    """It leaves the field blank until there was one."""
+    rows = [{"a": row} for row in ({"power_w": 1.0}, {"power_w": 1.0}, {"xid": 79.0})]
+    assert summarise([segment(rows, source="dcgm")])["xids"] == [79]
+    # The field may be read later than the others, and then tells of one from before.
+    assert summarise([segment(rows[1:], source="dcgm")])["xids"] == []
+    assert summarise([segment(rows, source="nvml")])["xids"] == []
+
+
+def test_levels_of_a_day_take_eight_bytes_each() -> None:
+    row = {"t_s": 0, "host": {}, "gpus": {"a": {"power_w": 1.0}}}
+    made = Segment(HEAD)
+    tracemalloc.start()
+    try:
+        for at_s in range(17280):
+            made.add(row | {"t_s": at_s, "gpus": {"a": {"power_w": 700.0 + at_s}}})
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert used < 17280 * 16
+
+
+def test_what_was_found_out_later_belongs_to_the_head() -> None:
+    made = segment([{"a": {"energy_j": 1.0}}], source="process")
+    made.add({"t_s": 1, "host": {}, "gpus": {}, "about": {"source": "nvml", "scope": "1 GPUs"}})
+    told = summarise([made])
+    assert (told["sources"], told["scopes"]) == (["nvml"], ["1 GPUs"])
+    assert add_up([{"telemetry": told, "num_gpus": 1}])["scopes"] == ["1 GPUs"]
+
+
+def test_energy_of_a_part_of_the_gpus_says_so() -> None:
+    one_of_eight = attempt(5000.0)
+    one_of_eight["telemetry"]["gpu_s"] = 3600.0
+    total = add_up([one_of_eight])
+    assert total["energy_j"] == 5000.0
+    assert "12.5 %" in total["energy_why"]
+
+
+def test_slices_are_no_number_of_gpus() -> None:
+    sliced = attempt(None) | {"num_gpus": None}
+    total = add_up([attempt(5000.0), sliced])
+    assert total["gpu_hours"] is None
+    assert total["coverage"]["gpu_time"] is None
+    told = with_cost(total, Prices(per_gpu_hour=3.0), num_images=10, num_loras=None)
+    assert told["cost"] is None
+    assert "none known" in told["cost_of"]
+    assert told["per_image"]["gpu_hours"] is None

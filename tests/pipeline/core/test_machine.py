@@ -3,7 +3,7 @@ import json
 
 from pipeline.core.machine import describe, read_machine, read_packages
 from pipeline.core.nvml import Nvml, open_nvml
-from tests.fakes.nvml import FakeNvml, dgx_b200
+from tests.fakes.nvml import FakeNvml, NVMLError, dgx_b200
 
 
 def test_this_machine_can_be_told_as_json():
@@ -39,3 +39,13 @@ def test_without_a_driver_there_is_no_nvml():
 
 def test_the_versions_of_what_computes_are_told():
     assert {"torch", "diffusers", "numpy"} <= set(read_packages())
+
+
+def test_a_gpu_that_is_lost_takes_no_other_with_it():
+    def lost(index: int) -> int:
+        if index == 5:
+            raise NVMLError("GPU is lost")
+        return index
+
+    with open_nvml(dgx_b200(DeviceGetHandleByIndex=lost)) as nvml:
+        assert describe(nvml).hardware == "7 x NVIDIA B200"
