@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64, Shaped, UInt8
+from jaxtyping import Bool, Float64, Int32, Shaped, UInt8
 
 from pipeline.pixels.oklab import UNIT, Bytes, to_oklab
 
@@ -29,13 +29,20 @@ class Batch:
     """OKLab, of hidden colours too."""
     seen_BHW: Bool[np.ndarray, "B H W"]
     """Alpha above 0."""
+    packed_BHW: Int32[np.ndarray, "B H W"]
+    """Colour as one number, red first; -1 where hidden."""
 
     @classmethod
     def of(cls, images: Sequence[Bytes]) -> "Batch":
         """Stack pictures of one size, straight RGBA, or RGB that counts as opaque."""
         rgba = np.stack([_rgba(image) for image in images])
-        lab = to_oklab(torch.from_numpy(rgba[..., :3])).numpy().astype(np.float64) / UNIT
-        return cls(rgba_BHW4=rgba, lab_BHW3=lab, seen_BHW=rgba[..., 3] > 0)
+        packed = _packed(rgba)
+        seen = rgba[..., 3] > 0
+        colours, number = np.unique(packed, return_inverse=True)
+        lab = _lab(colours)[number.reshape(packed.shape)]
+        return cls(
+            rgba_BHW4=rgba, lab_BHW3=lab, seen_BHW=seen, packed_BHW=np.where(seen, packed, -1)
+        )
 
     @property
     def visible_px(self) -> Float64[np.ndarray, " B"]:
@@ -79,6 +86,20 @@ def steps(
         left_seen & right_seen, away, (left_seen != right_seen).astype(np.float64)
     )
     return apart
+
+
+def _packed(rgba: UInt8[np.ndarray, "B H W 4"]) -> Int32[np.ndarray, "B H W"]:
+    wide = rgba.astype(np.int32)
+    packed: Int32[np.ndarray, "B H W"] = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+    return packed
+
+
+def _lab(packed: Int32[np.ndarray, " n"]) -> Float64[np.ndarray, "n 3"]:
+    """Return OKLab of distinct colours: art has few, and a cube root costs more than sorting."""
+    channels = [packed >> 16, packed >> 8 & 255, packed & 255]
+    rgb = np.stack(channels, axis=-1).astype(np.uint8)
+    lab: Float64[np.ndarray, "n 3"] = to_oklab(torch.from_numpy(rgb)).numpy() / UNIT
+    return lab
 
 
 def _rgba(image: Bytes) -> Bytes:

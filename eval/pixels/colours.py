@@ -4,7 +4,7 @@ Shape legend: B batch, H W height width.
 """
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int32
+from jaxtyping import Bool, Float64
 
 from eval.metric import MetricInfo, Scope
 from eval.pixels.batch import Batch, Values, share
@@ -58,15 +58,8 @@ def measure_colours(batch: Batch) -> Values:
     }
 
 
-def packed_colours(batch: Batch) -> Int32[np.ndarray, "B k"]:
-    """Return each pixel's colour as one number, (B, H W); hidden pixels are -1."""
-    wide = batch.rgba_BHW4.astype(np.int32)
-    packed = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
-    return np.where(batch.seen_BHW, packed, -1).reshape(len(packed), -1)
-
-
 def _num_colours(batch: Batch) -> Float64[np.ndarray, " B"]:
-    ranked = np.sort(packed_colours(batch), axis=1)
+    ranked = np.sort(batch.packed_BHW.reshape(len(batch.packed_BHW), -1), axis=1)
     distinct = 1 + (ranked[:, 1:] != ranked[:, :-1]).sum(axis=1)
     counted: Float64[np.ndarray, " B"] = (distinct - (ranked[:, 0] < 0)).astype(np.float64)
     return counted

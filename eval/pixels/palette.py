@@ -21,7 +21,6 @@ from jaxtyping import Float64, Int64
 from eval.intervals import DRAWS, LEVEL, Estimate, bootstrap, middle
 from eval.metric import MetricInfo, Scope
 from eval.pixels.batch import Batch, Values
-from eval.pixels.colours import packed_colours
 from pipeline.pixels.kmeans import Counts, cluster, count_colours
 from pipeline.pixels.oklab import UNIT, Bytes, nearest, to_oklab
 
@@ -99,9 +98,8 @@ class PaletteReference:
 
 def measure_palette(batch: Batch, *, reference: PaletteReference) -> Values:
     """Return each picture's ``palette_distance_oklab``."""
-    packed = packed_colours(batch)
-    found = np.full(len(packed), np.nan)
-    for number, pixels in enumerate(packed):
+    found = np.full(len(batch.packed_BHW), np.nan)
+    for number, pixels in enumerate(batch.packed_BHW):
         colours, first, counts = np.unique(pixels, return_index=True, return_counts=True)
         visible = colours >= 0
         if visible.any():

@@ -7,18 +7,16 @@ Shape legend: B batch, H W height width.
 """
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float64, Int64, Shaped
 
 from eval.metric import MetricInfo, Scope
 from eval.pixels.batch import Batch, Values, share, steps
 from eval.similarity import GROUND
-from pipeline.pixels.cleanup import AROUND, remove_orphans
+from pipeline.pixels.cleanup import AROUND
 from pipeline.pixels.conf import CleanupConfig
 
-STRAY = CleanupConfig(orphan_max_step=2.0, orphan_min_agree=1)
-"""What finishing would look at before it asks whether a pixel was put there to be seen."""
-OUTLINE_LIGHTNESS = STRAY.outline_max_lightness
+ALIKE_STEP = CleanupConfig().orphan_min_step
+OUTLINE_LIGHTNESS = CleanupConfig().outline_max_lightness
 OUTLINE_STEP = 0.1
 """OKLab lightness. A contour pixel this much darker than the figure inside it is outline too."""
 MIRROR_STEP = 0.05
@@ -36,7 +34,7 @@ METRICS = (
             "pixels off the border unlike all eight neighbours (> 0.02 OKLab, or visible against"
             " hidden) / visible pixels, 0..1; eyes and glints count too; NaN for an empty picture"
         ),
-        source="this project; pipeline/pixels/cleanup.py finds them",
+        source="this project; pipeline/pixels/cleanup.py mends those that are no highlights",
     ),
     MetricInfo(
         name="outline_continuity_share",
@@ -132,12 +130,17 @@ def measure_symmetry(batch: Batch) -> Values:
 
 
 def _stray(batch: Batch) -> Bool[np.ndarray, "B H W"]:
-    """Mark the pixels that a clean-up which spares nothing would change."""
-    before = torch.from_numpy(batch.rgba_BHW4)
-    changed: Bool[np.ndarray, "B H W"] = (
-        (remove_orphans(before, STRAY) != before).any(dim=-1).numpy()
-    )
-    return changed
+    """Mark what finishing looks at before it asks whether a pixel was put there to be seen."""
+    found = np.zeros_like(batch.seen_BHW)
+    lab, seen = batch.lab_BHW3, batch.seen_BHW
+    _, height, width = seen.shape
+    inside = np.s_[:, 1:-1, 1:-1]
+    alone = np.ones_like(seen[inside])
+    for row, column in AROUND:
+        beside = np.s_[:, 1 + row : height - 1 + row, 1 + column : width - 1 + column]
+        alone &= steps(lab[inside], lab[beside], seen[inside], seen[beside]) > ALIKE_STEP
+    found[inside] = alone
+    return found
 
 
 def _outline(batch: Batch, contour_BHW: Bool[np.ndarray, "B H W"]) -> Bool[np.ndarray, "B H W"]:

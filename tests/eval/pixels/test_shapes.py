@@ -2,9 +2,14 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from eval.pixels.batch import Batch
 from eval.pixels.shapes import measure_shapes, measure_symmetry
+from pipeline.pixels.cleanup import remove_orphans
+from pipeline.pixels.conf import CleanupConfig
 
 SILHOUETTE = ("silhouette_contrast_oklab", "silhouette_compactness", "silhouette_legibility")
 
@@ -96,6 +101,21 @@ def test_an_orphan_is_unlike_all_around_it() -> None:
     at_border = plain.copy()
     at_border[0, 3, :3] = (250, 0, 0)
     assert of(at_border)["orphan_share"] == 0.0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 9))
+def test_orphans_are_what_a_clean_up_that_spares_nothing_mends(seed: int, num: int) -> None:
+    rng = np.random.default_rng(seed)
+    palette = rng.integers(0, 256, (num, 4)).astype(np.uint8)
+    palette[:, 3] = rng.choice([0, 90, 255], num)
+    image = palette[rng.integers(0, num, (12, 12)) // rng.integers(1, 3)]
+    before = torch.from_numpy(image[None])
+    after = remove_orphans(before, CleanupConfig(orphan_max_step=2.0, orphan_min_agree=1))
+    mended = int((before != after).any(dim=-1).sum())
+    visible = int((image[..., 3] > 0).sum())
+    expected = mended / visible if visible else math.nan
+    assert of(image)["orphan_share"] == pytest.approx(expected, nan_ok=True)
 
 
 def test_symmetry_is_about_the_middle_of_the_figure() -> None:
