@@ -23,9 +23,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from eval.diversity import (
+    HISTOGRAM_STEP,
+    distance_histogram,
+    distance_quantiles,
+    memorisation,
+)
 from eval.features import ImageFeatures
 from eval.kernel import Distance, Sample, kernel_distances
-from eval.neighbours import nearest
 from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.files import read_json, write_atomic
 from pipeline.core.picture import png_bytes
@@ -41,12 +46,9 @@ from pipeline.models.protocol import LoadedModel
 from pipeline.models.registry import load_model
 
 BATCH = 32
-QUANTILES = (0.01, 0.1, 0.5, 0.9)
 NEAREST_PAIRS = 24
 TRAIN_STEP = 10
 """Of the training captions, each tenth is drawn."""
-HISTOGRAM_STEP = 0.05
-NUM_STEPS = 8
 
 
 def load(lora_path: Path | None) -> LoadedModel:
@@ -111,29 +113,25 @@ def about_sprites(
     }
     found = kernel_distances(sets, _art_sample(held_out, features))
     train_art = art(train)
-    bytes_of = [np.asarray(image) for image in train_art]
-    near, which = nearest([np.asarray(image) for image in drawn], bytes_of)
-    near_held_out, _ = nearest([np.asarray(image) for image in art(held_out)], bytes_of)
-    order = np.argsort(near)[:NEAREST_PAIRS]
-    sheet = side_by_side([drawn[i] for i in order], [train_art[which[i]] for i in order], pairs=8)
+    copied = memorisation(_arrays(drawn), held_out=_arrays(art(held_out)), train=_arrays(train_art))
+    order = np.argsort(copied.drawn_rms)[:NEAREST_PAIRS]
+    nearest_art = [train_art[copied.nearest_index[i]] for i in order]
+    sheet = side_by_side([drawn[i] for i in order], nearest_art, pairs=8)
     write_atomic(pairs, png_bytes(sheet))
-    first_percentile = float(np.quantile(near_held_out, QUANTILES[0]))
     return _told(found) | {
         "num_drawn": len(prompts),
         "num_held_out": count,
         "nearest_training_rms": {
-            "drawn": _quantiles(near),
-            "held out": _quantiles(near_held_out),
+            "drawn": _quantiles(copied.drawn_rms),
+            "held out": _quantiles(copied.held_out_rms),
             "histogram": {
                 "step": HISTOGRAM_STEP,
-                "drawn": _histogram(near),
-                "held out": _histogram(near_held_out),
+                "drawn": distance_histogram(copied.drawn_rms),
+                "held out": distance_histogram(copied.held_out_rms),
             },
         },
-        "share_nearer_than_1_percent_of_held_out": round(
-            float((near < first_percentile).mean()), 4
-        ),
-        "num_exact_copies": int((near == 0).sum()),
+        "share_nearer_than_1_percent_of_held_out": round(copied.nearer_than_held_out_share, 4),
+        "num_exact_copies": copied.num_exact_copies,
     }
 
 
@@ -156,18 +154,16 @@ def about_speed(sampler: SamplerConfig) -> dict[str, float]:
     }
 
 
+def _arrays(images: Sequence[Image.Image]) -> list[np.ndarray[Any, Any]]:
+    return [np.asarray(image) for image in images]
+
+
 def _images(pixels: Pixels) -> list[Image.Image]:
     return [Image.fromarray(image) for image in pixels]
 
 
 def _quantiles(values: np.ndarray[Any, Any]) -> dict[str, float]:
-    return {f"p{q:.0%}"[:-1]: round(float(np.quantile(values, q)), 4) for q in QUANTILES}
-
-
-def _histogram(values: np.ndarray[Any, Any]) -> list[int]:
-    """Count values in steps from 0; the last step holds all above."""
-    steps = np.minimum(values // HISTOGRAM_STEP, NUM_STEPS - 1).astype(int)
-    return np.bincount(steps, minlength=NUM_STEPS).tolist()
+    return {name: round(value, 4) for name, value in distance_quantiles(values).items()}
 
 
 def _told(found: dict[str, Distance]) -> dict[str, Any]:

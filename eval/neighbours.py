@@ -25,9 +25,8 @@ def nearest(
     targets = np.concatenate([_flat(among), _flat([image[:, ::-1] for image in among])])
     norms = np.square(targets).sum(axis=1)
     distances, indices = [], []
-    flat = _flat(images)
-    for start in range(0, len(flat), ROWS):
-        block = flat[start : start + ROWS]
+    for start in range(0, len(images), ROWS):
+        block = _flat(images[start : start + ROWS])
         squared = np.square(block).sum(axis=1)[:, None] + norms - 2 * (block @ targets.T)
         found = squared.argmin(axis=1)
         # Once more by differences: what cancels in the products above is all there is of a copy.
