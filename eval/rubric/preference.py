@@ -38,12 +38,15 @@ def davidson(
         Log strengths, of mean 0 over runs, and v. With ``prior_wins`` 0 and a run that always or
         never wins, the log strengths grow without bound and are what was reached.
     """
+    # From near the end: the least squares of the pairs' own log odds, exact for two runs.
+    odds = np.log(wins + 0.5) - np.log(np.swapaxes(wins, 1, 2) + 0.5)
+    strengths = np.exp(odds.mean(axis=2))
     compared = (wins[0] + wins[0].T + ties[0]) > 0
     wins = wins + prior_wins * compared
     games = wins + np.swapaxes(wins, 1, 2) + ties
     scores = (2 * wins + ties).sum(axis=2)
     num_ties = ties.sum(axis=(1, 2)) / 2
-    strengths, tied = np.ones_like(scores), np.ones_like(num_ties)
+    tied = np.ones_like(num_ties)
     for _ in range(MAX_ROUNDS):
         before = np.column_stack([np.log(strengths), tied])
         root = np.sqrt(strengths[:, None, :] / strengths[:, :, None])

@@ -17,8 +17,9 @@ from jaxtyping import Float64, Int64
 from pipeline.core.seeds import derive_seed
 
 LEVEL = 0.95
-LEAST_GROUPS = 2
-"""With one picture or prompt there is nothing to draw, and no interval."""
+LEAST_GROUPS = 6
+"""Pictures or prompts that an interval needs: that five of five go one way is chance in 2 / 2^5 =
+6 % of cases, more than the 5 % the interval leaves; of six it is 3 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +65,8 @@ class Draws:
 
         Args:
             values: The figure, of the data first.
-            of: What it is a figure of, NaN where there is no answer: answers to one group alone
-                give no interval.
+            of: What it is a figure of, NaN where there is no answer: answers to fewer than
+                ``LEAST_GROUPS`` groups give no interval.
         """
         num_groups = len(np.unique(self.member[np.isfinite(of).any(axis=0)]))
         first, rest = values[0], values[1:][np.isfinite(values[1:])]

@@ -102,7 +102,7 @@ def _rater(rater: RaterReport) -> str:
     same = "" if rater.same_share is None else f", {rater.same_share:.0%} the same"
     return (
         f"rater {rater.rater}: {rater.num_answers} answers, {rater.num_skipped} skipped, "
-        f"{rater.median_time_s:.1f} s each; asked twice {rater.num_repeats} times{same}"
+        f"{rater.median_time_s:.1f} s each; {rater.num_repeats} given twice{same}"
     )
 
 

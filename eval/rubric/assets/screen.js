@@ -30,7 +30,8 @@ function figures() {
   const told = isAbsolute ? [""] : ["left", "right"];
   return sides(at).map((id, place) => {
     const { width_px, height_px } = data.images[id];
-    const room = Math.min(BIG_PX, (window.innerWidth - 96) / told.length);
+    // Less the page's margins and the ground around each picture.
+    const room = Math.min(BIG_PX, (window.innerWidth - 64) / told.length - 40);
     const times = Math.max(2, Math.floor(room / Math.max(width_px, height_px)));
     const name = `${told[place] || "the"} picture, ${width_px} by ${height_px} pixels`;
     const ground = make(

@@ -7,11 +7,12 @@ import pytest
 
 from eval.rubric.answers import read_rater, read_raters
 from eval.rubric.conf import RubricMode
-from eval.rubric.key import Key
+from eval.rubric.key import Key, read_key
 from eval.rubric.page import build_page
 from pipeline.core.errors import InputError
 from tests.fakes.raters import choose_all, grade_all, save, save_csv, sprites
 
+FIXTURES = Path(__file__).parent / "fixtures"
 SETS = {run: sprites(3, seed=seed) for seed, run in enumerate("ab")}
 
 
@@ -159,3 +160,19 @@ def test_two_files_of_one_rater_are_refused(tmp_path: Path) -> None:
         read_raters(files, GRADES)
     with pytest.raises(InputError, match="ratings"):
         read_raters([], GRADES)
+
+
+@pytest.mark.parametrize(
+    ("mode", "rater", "count"), [("absolute", "Zoë 2", 40), ("pairwise", "bert", 4)]
+)
+def test_what_a_browser_saved_is_read(mode: str, rater: str, count: int) -> None:
+    key = read_key(FIXTURES / f"{mode}.key.json")
+    found = read_rater(FIXTURES / f"{mode}.json", key)
+    assert found == read_rater(FIXTURES / f"{mode}.csv", key)
+    assert (found.name, len(found.answers)) == (rater, count)
+    said = [each.grade for each in found.answers]
+    if mode == "absolute":
+        assert said[:10] == [5, 4, 3, 2, 1, 4, 4, None, None, None]
+    twice = [each.item for each in found.answers if each.is_repeat]
+    assert len(set(twice)) == key.num_repeats
+    assert set(twice) <= {each.item for each in found.answers if not each.is_repeat}
