@@ -278,3 +278,38 @@ def test_a_name_that_cannot_be_written_is_not_taken(
         assert not browser.find_element("id", "work").is_displayed(), name
     begin(browser, made.page, "Zoë 2")
     assert browser.find_element("id", "work").is_displayed()
+
+
+def test_a_key_held_down_rates_once(browser: Any, folders: list[Path], tmp_path: Path) -> None:
+    begin(browser, make(MakeConfig(runs=folders, out=tmp_path / "page.html")).page, "fred")
+    down = "document.dispatchEvent(new KeyboardEvent('keydown', {key: '4', repeat: arguments[0]}))"
+    for is_repeat in (False, True, True):
+        browser.execute_script(down, is_repeat)
+    assert pressed(browser) == ["4"]
+
+
+def test_a_browser_that_keeps_nothing_says_so(
+    browser: Any, folders: list[Path], tmp_path: Path
+) -> None:
+    browser.get(make(MakeConfig(runs=folders, out=tmp_path / "page.html")).page.as_uri())
+    browser.execute_script("Storage.prototype.setItem = () => { throw new Error('full'); }")
+    assert not browser.find_element("id", "warning").is_displayed()
+    browser.find_element("id", "rater").send_keys("gina\n")
+    assert browser.find_element("id", "warning").is_displayed()
+    press(browser, "5")
+    assert pressed(browser) == ["5"], "rating goes on"
+
+
+def test_a_second_tab_does_not_undo_the_first(
+    browser: Any, folders: list[Path], tmp_path: Path
+) -> None:
+    page = make(MakeConfig(runs=folders, out=tmp_path / "page.html")).page
+    begin(browser, page, "hugo")
+    first = browser.current_window_handle
+    browser.switch_to.new_window("tab")
+    begin(browser, page, "hugo")
+    press(browser, "11111")
+    browser.close()
+    browser.switch_to.window(first)
+    press(browser, "22222")
+    assert text(browser, "where") == "Picture 3 of 12; 2 done"
