@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,13 +85,19 @@ def saved(browser: Any, downloads: Path, kind: str) -> Path:
     """Save, and wait for the whole file."""
     before = set(downloads.iterdir())
     browser.find_element("id", f"save-{kind}").click()
+
+    def new() -> list[Path]:
+        return [file for file in set(downloads.iterdir()) - before if file.suffix == f".{kind}"]
+
+    until(lambda: bool(new()))
+    return new()[0]
+
+
+def until(is_so: Callable[[], bool]) -> None:
     end = time.monotonic() + WAIT_S
-    while time.monotonic() < end:
-        new = [file for file in set(downloads.iterdir()) - before if file.suffix == f".{kind}"]
-        if new:
-            return new[0]
+    while not is_so():
+        assert time.monotonic() < end, "it never came to be"
         time.sleep(0.05)
-    raise AssertionError(f"no {kind} came")
 
 
 def complaints(browser: Any) -> list[str]:
@@ -311,5 +317,7 @@ def test_a_second_tab_does_not_undo_the_first(
     press(browser, "11111")
     browser.close()
     browser.switch_to.window(first)
+    # The browser tells other tabs when it has the time.
+    until(lambda: text(browser, "where").endswith("1 done"))
     press(browser, "22222")
     assert text(browser, "where") == "Picture 3 of 12; 2 done"
