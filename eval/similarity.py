@@ -7,7 +7,8 @@ where the window lies wholly inside the picture. Channels are averaged. Own code
 libraries that have it bring SciPy or a training framework for two formulas; the tests hold it
 against their values.
 
-Shape legend: H W height width, h w the same less a window, C channels, T weights of a window.
+Shape legend: N pictures, H W height width, h w the same less a window, C channels, T weights of a
+window.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,6 @@ GROUND = (128, 128, 128)
 """What transparent pixels are compared on; alpha is compared apart, so nothing hides on it."""
 
 Image = UInt8[np.ndarray, "H W _"]
-Plane = Float64[np.ndarray, "H W"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,30 +104,38 @@ def ssim(left: Float64[np.ndarray, "H W C"], right: Float64[np.ndarray, "H W C"]
     Values are bytes, 0..255. In a picture smaller than 11 px the window is cut to
     ``window_px`` and weighted anew, its standard deviation kept.
     """
-    taps = _taps(window_px(left.shape[0], left.shape[1]))
-    planes = (np.ascontiguousarray(np.moveaxis(side, 2, 0)) for side in (left, right))
-    return float(np.mean([_ssim_of(x, y, taps) for x, y in zip(*planes, strict=True)]))
+    return float(ssim_each(left[None], right[None])[0])
 
 
-def _ssim_of(x_HW: Plane, y_HW: Plane, taps: Float64[np.ndarray, " T"]) -> float:
-    mean_x, mean_y = _weigh(x_HW, taps), _weigh(y_HW, taps)
-    variance_x = _weigh(x_HW**2, taps) - mean_x**2
-    variance_y = _weigh(y_HW**2, taps) - mean_y**2
-    covariance = _weigh(x_HW * y_HW, taps) - mean_x * mean_y
+def ssim_each(
+    left: Float64[np.ndarray, "N H W C"], right: Float64[np.ndarray, "N H W C"]
+) -> Float64[np.ndarray, " N"]:
+    """Return ``ssim`` of each pair of pictures of one size."""
+    taps = _taps(window_px(left.shape[1], left.shape[2]))
+    # Pictures and channels last, so that one addition serves them all.
+    x, y = (np.ascontiguousarray(np.moveaxis(side, 0, 2)) for side in (left, right))
+    mean_x, mean_y = _weigh(x, taps), _weigh(y, taps)
+    variance_x = _weigh(x**2, taps) - mean_x**2
+    variance_y = _weigh(y**2, taps) - mean_y**2
+    covariance = _weigh(x * y, taps) - mean_x * mean_y
     similar = (2 * mean_x * mean_y + C1) * (2 * covariance + C2)
-    return float(np.mean(similar / ((mean_x**2 + mean_y**2 + C1) * (variance_x + variance_y + C2))))
+    similar /= (mean_x**2 + mean_y**2 + C1) * (variance_x + variance_y + C2)
+    means: Float64[np.ndarray, " N"] = similar.mean(axis=(0, 1, 3))
+    return means
 
 
-def _weigh(plane_HW: Plane, taps: Float64[np.ndarray, " T"]) -> Float64[np.ndarray, "h w"]:
+def _weigh(
+    planes: Float64[np.ndarray, "H W N C"], taps: Float64[np.ndarray, " T"]
+) -> Float64[np.ndarray, "h w N C"]:
     """Take the weighted mean of each window that lies wholly inside; rows, then columns."""
     for _ in range(2):
-        rows = plane_HW.shape[0] - len(taps) + 1
-        total = taps[0] * plane_HW[:rows]
+        rows = planes.shape[0] - len(taps) + 1
+        total = taps[0] * planes[:rows]
         term = np.empty_like(total)
         for at, tap in enumerate(taps[1:], start=1):
-            total += np.multiply(plane_HW[at : at + rows], tap, out=term)
-        plane_HW = np.ascontiguousarray(total.T)
-    return plane_HW
+            total += np.multiply(planes[at : at + rows], tap, out=term)
+        planes = np.ascontiguousarray(np.swapaxes(total, 0, 1))
+    return planes
 
 
 def _taps(side: int) -> Float64[np.ndarray, " T"]:

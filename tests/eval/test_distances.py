@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from eval.features import ImageFeatures
-from eval.kernel import Distance, Sample, kernel_distances
+from eval.kernel import HALVES, Distance, Sample, kernel_distances
 from eval.neighbours import nearest
+from pipeline.core.seeds import derive_seed
 
 
 def draws(count: int, *, mean: float = 0.0, seed: int = 0) -> np.ndarray:  # type: ignore[type-arg]
@@ -21,6 +22,16 @@ def distance(left: np.ndarray, right: np.ndarray) -> Distance:  # type: ignore[t
     return kernel_distances({"it": alone(left)}, alone(right))["it"]
 
 
+def defined(left: np.ndarray, right: np.ndarray) -> float:  # type: ignore[type-arg]
+    """The distance by its definition, in one piece."""
+
+    def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        return np.asarray((x.astype(np.float64) @ y.astype(np.float64).T / 8 + 1) ** 3)
+
+    within = [kernel(side, side)[~np.eye(len(side), dtype=bool)].mean() for side in (left, right)]
+    return float(sum(within) - 2 * kernel(left, right).mean())
+
+
 def test_the_distance_equals_its_definition() -> None:
     left, right = draws(6, seed=1), draws(5, mean=1.0, seed=2)
 
@@ -33,6 +44,28 @@ def test_the_distance_equals_its_definition() -> None:
     ]
     across = np.mean([k(x, y) for x in left for y in right])
     assert distance(left, right).value == pytest.approx(sum(within) - 2 * across)
+    many, more = draws(300, seed=3), draws(290, mean=0.1, seed=4)
+    assert distance(many, more).value == pytest.approx(defined(many, more)), "in several blocks"
+
+
+def test_the_interval_is_of_halves_of_the_groups() -> None:
+    """The sums over many halves at once are those of one half after another."""
+    target, sets = draws(30, seed=1), {"a": draws(24, seed=2), "b": draws(24, mean=0.5, seed=3)}
+    groups = [str(i // 2) for i in range(30)]
+    samples = {name: Sample(features, groups[:24]) for name, features in sets.items()}
+    whole = Sample(target, groups)
+    found = kernel_distances(samples, whole)
+    rng = np.random.Generator(np.random.Philox(key=derive_seed(0, "kernel_distance", 0)))
+    direct: dict[str, list[float]] = {"a": [], "b": []}
+    for _ in range(HALVES):
+        j = whole.half(rng)
+        i = samples["a"].half(rng)
+        for name, features in sets.items():
+            direct[name].append(defined(features[i], target[j]))
+    for name, values in direct.items():
+        low, high = np.quantile(values, [0.025, 0.975]) - np.mean(values)
+        assert found[name].low == pytest.approx(found[name].value + low)
+        assert found[name].high == pytest.approx(found[name].value + high)
 
 
 def test_sets_drawn_alike_are_at_zero_and_others_are_not() -> None:
