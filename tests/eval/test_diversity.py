@@ -99,11 +99,36 @@ def test_twins_are_those_within_so_many_bits(seed: int, max_bits: int) -> None:
         any(i != j and (one ^ other).bit_count() <= max_bits for j, other in enumerate(hashes))
         for i, one in enumerate(hashes)
     ]
-    found = near_duplicates(images, max_bits=max_bits)
+    found = near_duplicates(images, max_bits=max_bits, max_rms=1.0)
     assert found.tolist() == expected
     assert found[2]
     assert found[7]
-    assert near_duplicates(images[::-1], max_bits=max_bits).tolist() == expected[::-1]
+    assert near_duplicates(images[::-1], max_bits=max_bits, max_rms=1.0).tolist() == expected[::-1]
+
+
+def test_thin_figures_of_one_place_are_no_twins() -> None:
+    def line(*rgb: int) -> np.ndarray:  # type: ignore[type-arg]
+        image = np.zeros((32, 32, 4), dtype=np.uint8)
+        image[4:28, 16] = (*rgb, 255)
+        return image
+
+    white, grey = line(220, 220, 220), line(110, 110, 110)
+    assert looks_of(white).hash == looks_of(grey).hash
+    assert near_duplicates([white, grey]).tolist() == [False, False]
+    nudged = line(220, 220, 215)
+    assert near_duplicates([white, grey, nudged]).tolist() == [True, False, True]
+    longer = white.copy()
+    longer[28, 16] = white[27, 16]
+    # One of 25 pixels is there in one alone.
+    rms = math.sqrt((3 * (220 / 255) ** 2 + 1) / 4 / 25)
+    assert near_duplicates([white, longer], max_rms=rms + 1e-6).all()
+    assert not near_duplicates([white, longer], max_rms=rms - 1e-6).any()
+    hidden = np.zeros((32, 32, 4), dtype=np.uint8)
+    assert near_duplicates([hidden, hidden.copy(), hidden[:16, :16]]).tolist() == [
+        True,
+        True,
+        False,
+    ]
 
 
 def test_a_set_larger_than_a_block() -> None:
