@@ -6,6 +6,8 @@ from enum import Enum
 from pathlib import Path
 
 from bench.conf import BenchConfig
+from eval.conf import EvaluateConfig
+from eval.rubric.conf import MakeConfig, ScoreConfig
 from pipeline.data.conf import PrepareConfig
 from pipeline.generate.conf import GenerateConfig
 from repro.conf import SmokeConfig
@@ -256,3 +258,36 @@ class SmokeJob(SmokeConfig, JobConfig):
                 f"cluster.tasks_per_node: the smoke test is 1 process, not "
                 f"{self.cluster.num_nodes} x {self.cluster.tasks_per_node}"
             )
+
+
+class Rubric(Enum):
+    """What ``jobs.evaluate`` does about people's ratings."""
+
+    none = "none"
+    """Nothing: it measures."""
+    make = "make"
+    """Writes a page for raters."""
+    score = "score"
+    """Puts raters' files together."""
+
+
+@dataclass(kw_only=True)
+class EvaluateJob(EvaluateConfig, JobConfig):
+    """``jobs.evaluate``."""
+
+    rubric: Rubric = Rubric.none
+    """Whether to measure, to make a page of ratings, or to put ratings together."""
+    make: MakeConfig = field(default_factory=MakeConfig)
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+
+    def __post_init__(self) -> None:
+        EvaluateConfig.__post_init__(self)
+        JobConfig.__post_init__(self)
+        if self.rubric is Rubric.none and self.run is None:
+            raise ValueError("run: none given; set run=RUN, or rubric=make or rubric=score")
+        if self.rubric is Rubric.make and not self.make.runs:
+            raise ValueError("make.runs: none given; set make.runs=[RUN, ...]")
+        if self.rubric is Rubric.score and not self.score.ratings:
+            raise ValueError("score.ratings: none given; set score.ratings=[FILE, ...]")
+        if self.cluster.num_nodes * self.cluster.tasks_per_node > 1:
+            raise ValueError("cluster.tasks_per_node: evaluation is one process; give 1")

@@ -6,7 +6,7 @@ python -m jobs.runtime.reference > docs/configs.md
 import sys
 from collections.abc import Iterable
 
-from jobs.conf import BenchJob, GenerateJob, JobConfig, PrepareJob, SmokeJob, TrainJob
+from jobs.conf import BenchJob, EvaluateJob, GenerateJob, JobConfig, PrepareJob, SmokeJob, TrainJob
 from jobs.runtime.config import CONFIGS
 from jobs.runtime.helptext import Key, all_keys
 
@@ -21,6 +21,7 @@ JOBS = {
     "prepare": PrepareJob,
     "train": TrainJob,
     "generate": GenerateJob,
+    "evaluate": EvaluateJob,
     "bench": BenchJob,
     "smoke": SmokeJob,
 }

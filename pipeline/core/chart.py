@@ -37,7 +37,12 @@ def new_chart(*, title: str, x: str, y: str, num_panels: int = 1) -> tuple[Figur
 
 
 def save_chart(figure: Figure, path: Path) -> None:
-    """Write the PNG atomically, without the time or the library's version in it."""
+    """Write the PNG atomically."""
+    write_atomic(path, figure_png(figure))
+
+
+def figure_png(figure: Figure) -> bytes:
+    """Return the PNG, without the time or the library's version in it."""
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-    write_atomic(path, buffer.getvalue())
+    return buffer.getvalue()

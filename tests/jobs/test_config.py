@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import bench, generate, prepare, smoke, train
+from jobs import bench, evaluate, generate, prepare, smoke, train
 from jobs.conf import TrainJob
 from jobs.runtime.config import (
     CONFIGS,
@@ -25,6 +25,7 @@ SCHEMAS = {
     "generate": generate.SCHEMA,
     "smoke": smoke.SCHEMA,
     "bench": bench.SCHEMA,
+    "evaluate": evaluate.SCHEMA,
 }
 NAMED = [
     *[("train", f"+experiment={name}") for name in choices("experiment")],
@@ -89,6 +90,9 @@ def test_experiments_say_what_they_cost(file: Path) -> None:
         ("train", ["model=sdxl", "model.sha256={a: '0'}"], ["model.sha256", "model.path"]),
         ("train", ["cluster.env.WANDB_API_KEY=x"], ["cluster.env.WANDB_API_KEY", "secret"]),
         ("bench", [], ["bench", "throughput"]),
+        ("evaluate", [], ["run"]),
+        ("evaluate", ["run=a", "gates.ssim=1"], ["gates.ssim", "ssim_min"]),
+        ("evaluate", ["rubric=make"], ["make.runs"]),
         ("bench", ["bench=loader", "batch_sizes=[4,1]"], ["batch_sizes", "[4, 1]"]),
         ("generate", ["prompts=[a]", "sampler.guidance_low=2"], ["sampler.guidance_low", "2"]),
         ("generate", ["prompts=[a]", "model.size_px=33"], ["model.size_px", "33", "8"]),
@@ -139,7 +143,7 @@ def documented_commands() -> list[str]:
     root = CONFIGS.parent
     pages = [*root.glob("*.md"), *root.glob("docs/*.md"), *CONFIGS.glob("*/*.yaml")]
     text = "\n".join(page.read_text() for page in sorted(pages)).replace("\\\n", " ")
-    launched = r"jobs\.(?:train|prepare|generate|smoke|bench(?! show| compare))"
+    launched = r"jobs\.(?:train|prepare|generate|smoke|evaluate|bench(?! show| compare))"
     found = re.findall(rf"python -m ({launched} [^#`&\n]+)", text)
     return sorted({command.strip() for command in found if "--" not in command})
 

@@ -1,0 +1,95 @@
+"""What is judged: the pictures of a run or a folder, in the order of their names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import UnidentifiedImageError
+
+from pipeline.core.errors import InputError
+from pipeline.core.picture import load_picture
+from pipeline.core.rundir import RunDir
+from pipeline.generate.summary import read_records
+
+Picture = UInt8[np.ndarray, "H W 4"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drawn:
+    """One set of pictures."""
+
+    name: str
+    path: Path
+    files: list[Path]
+    prompts: list[str]
+    """Of each picture; its file's name where nothing says."""
+    has_prompts: bool
+    pictures: list[Picture]
+    """Straight RGBA."""
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+
+def read_drawn(path: Path, name: str) -> Drawn:
+    """Read a run of jobs.generate, or a folder of PNG.
+
+    Args:
+        path: Run folder or folder.
+        name: What the set is called.
+
+    Raises:
+        InputError: There are no pictures, or one cannot be read.
+    """
+    run = RunDir(path)
+    has_prompts = run.images.is_dir()
+    if has_prompts:
+        records = read_records(run)
+        files = [run.images / str(record["file"]) for record in records]
+        prompts = [str(record["prompt"]) for record in records]
+    else:
+        files = sorted(path.glob("*.png"))
+        prompts = [file.stem for file in files]
+    if not files:
+        raise InputError(f"{path}: neither a run of jobs.generate nor a folder of PNG")
+    return Drawn(
+        name=name,
+        path=path,
+        files=files,
+        prompts=prompts,
+        has_prompts=has_prompts,
+        pictures=[_read(file) for file in files],
+    )
+
+
+def require_same(first: Drawn, others: Sequence[Drawn]) -> None:
+    """Refuse sets that are not of the same things.
+
+    Raises:
+        InputError: Names, or the prompts behind them, differ; the line names the first.
+    """
+    for other in others:
+        names, theirs = ([file.name for file in each.files] for each in (first, other))
+        if names != theirs:
+            odd = sorted(set(names) ^ set(theirs))[:1] or ["their order"]
+            raise InputError(f"{other.path}: not the pictures of {first.path} ({odd[0]})")
+        if first.has_prompts and other.has_prompts and first.prompts != other.prompts:
+            at = next(
+                i
+                for i, pair in enumerate(zip(first.prompts, other.prompts, strict=True))
+                if pair[0] != pair[1]
+            )
+            raise InputError(
+                f"{other.path}: {names[at]} was drawn for {other.prompts[at]!r}, in {first.path} "
+                f"for {first.prompts[at]!r}"
+            )
+
+
+def _read(file: Path) -> Picture:
+    try:
+        picture = load_picture(file)
+    except (OSError, UnidentifiedImageError) as error:
+        raise InputError(f"{file}: cannot be read ({error})") from None
+    return np.asarray(picture.convert("RGBA"))

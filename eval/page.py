@@ -1,0 +1,110 @@
+"""A report as one HTML page that needs nothing beside it: tables, charts, pictures inlined."""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from eval.diversity import HISTOGRAM_STEP
+from eval.report import Interval, Judged, Report
+from pipeline.core.chart import COLOURS, figure_png, new_chart
+
+TEMPLATE = Path(__file__).parent / "assets" / "report.html.j2"
+
+
+def report_page(report: Report, *, title: str, pictures: Mapping[str, Path]) -> str:
+    """Return the page.
+
+    Args:
+        report: What was found.
+        title: Of the page.
+        pictures: Folder of each set's pictures (and of the reference), by name: cases are shown
+            side by side.
+    """
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.ChainableUndefined)
+    environment.filters |= {"figure": _figure, "span": _span}
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    page: str = template.render(
+        report=report, title=title, cases=_cases(report, pictures), chart=_chart(report)
+    )
+    return page
+
+
+def _cases(report: Report, pictures: Mapping[str, Path]) -> dict[str, list[list[dict[str, Any]]]]:
+    shown: dict[str, list[list[dict[str, Any]]]] = {}
+    for case in report.cases:
+        parts = shown.setdefault(case.metric, [[], []])
+        files = {name: folder / case.file for name, folder in pictures.items()}
+        parts[case.is_best].append(
+            {
+                "prompt": case.prompt,
+                "file": case.file,
+                "numbers": case.values,
+                "pictures": {n: _url(f.read_bytes()) for n, f in files.items() if f.is_file()},
+            }
+        )
+    return shown
+
+
+def _chart(report: Report) -> str:
+    """Differences in units of the base's interval, and distances to training art."""
+    differing = [each for each in report.metrics if each.difference and _width(each)]
+    if not differing and not report.memorisation:
+        return ""
+    figure, panels = new_chart(
+        title="run less base; nearness to training art", x="", y="", num_panels=2
+    )
+    _draw_differences(panels[0], differing)
+    for number, (name, told) in enumerate(report.memorisation.items()):
+        counts = np.array(told["histogram"], dtype=np.float64)
+        places = np.arange(len(counts)) * HISTOGRAM_STEP
+        panels[1].step(
+            places, counts / max(counts.sum(), 1), where="post", color=COLOURS[number], label=name
+        )
+    panels[1].set_xlabel("RMS to the nearest training picture")
+    if report.memorisation:
+        panels[1].legend()
+    return _url(figure_png(figure))
+
+
+def _draw_differences(panel: Any, differing: list[Judged]) -> None:
+    names = [each.info.name for each in differing]
+    for row, each in enumerate(differing):
+        told = each.difference
+        assert told is not None
+        width = _width(each)
+        low, value, high = (float(v or 0) / width for v in (told.low, told.value, told.high))
+        panel.plot([low, high], [row, row], color=COLOURS[0])
+        panel.plot([value], [row], "o", color=COLOURS[0])
+    panel.axvline(0, color="#888888", linewidth=0.8)
+    panel.set_yticks(range(len(names)), names, fontsize=7)
+    panel.set_xlabel("difference / half width of the base's interval")
+
+
+def _width(judged: Judged) -> float:
+    """Half the width of the base's interval: what the metric's own doubt is."""
+    told = judged.by.get("base")
+    if told is None or told.low is None or told.high is None:
+        return 0.0
+    return (told.high - told.low) / 2
+
+
+def _url(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _figure(value: Any) -> str:
+    if value is None or isinstance(value, jinja2.Undefined):
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _span(told: Interval | None) -> str:
+    if told is None or told.value is None:
+        return "-"
+    if told.low is None or told.high is None:
+        return _figure(told.value)
+    return f"{told.value:.4g} ({told.low:.4g} to {told.high:.4g})"

@@ -1,0 +1,102 @@
+"""What an evaluation found: values with intervals, differences with verdicts, what is missing.
+
+``report.json`` is ``Report`` as it stands here; ``eval/page.py`` makes the page of it.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from eval.gates import GateResult
+from eval.metric import MetricInfo
+
+FORMAT = "dgx-pixels-evaluation/1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interval:
+    """A value and where it is with 95 % confidence; None: it cannot be told."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """One metric of every set."""
+
+    info: MetricInfo
+    by: dict[str, Interval]
+    """Of each set, by its name."""
+    difference: Interval | None = None
+    """The judged set less the base, item by item where the metric has items; None: no base."""
+    verdict: str = ""
+    """Of the difference, in words."""
+    against: str = ""
+    """What the sets were held against, where it is not themselves."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Missing:
+    """Metrics that could not be had."""
+
+    names: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """A picture to look at."""
+
+    metric: str
+    file: str
+    prompt: str
+    values: dict[str, float | None]
+    """By set."""
+    is_best: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """Everything."""
+
+    sets: dict[str, dict[str, Any]]
+    """By name, the base first: where from, how many."""
+    metrics: tuple[Judged, ...]
+    missing: tuple[Missing, ...] = ()
+    gates: tuple[GateResult, ...] = ()
+    cases: tuple[Case, ...] = ()
+    memorisation: dict[str, Any] = field(default_factory=dict)
+    """Distances to the nearest training picture, by set: quantiles and histogram."""
+    rates_img_per_s: dict[str, float] = field(default_factory=dict)
+    """Of each kind of metric."""
+
+    @property
+    def passes(self) -> bool:
+        """Whether every gate is met."""
+        return all(gate.passes for gate in self.gates)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the content of ``report.json``; what is not a number is null."""
+        told: dict[str, Any] = plain(dataclasses.asdict(self))
+        for judged in told["metrics"]:
+            judged["info"]["scope"] = judged["info"]["scope"].value
+        return {"format": FORMAT, "passes": self.passes, **told}
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it: tuples as lists, NaN and infinity as null."""
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def interval(value: float, low: float, high: float) -> Interval:
+    """Return an interval, None for what is not a number."""
+    return Interval(value=plain(float(value)), low=plain(float(low)), high=plain(float(high)))
