@@ -9,8 +9,9 @@ const NAME = /^[\p{L}\p{N}][\p{L}\p{N}_ .-]{0,39}$/u;
 const byId = (id) => document.getElementById(id);
 
 let steps = [];
-// What is kept: answers by "step/question", and what undo needs to take them back.
-let state = { rater: "", started: "", answers: {}, history: [], ground: 0 };
+// What is kept: answers by "step/question", what undo needs to take them back, and how often it was
+// kept, by which tabs know what is newer.
+let state = { rater: "", started: "", answers: {}, history: [], ground: 0, turn: 0 };
 let at = 0;
 let question = 0;
 let shownAt = 0;
@@ -68,6 +69,7 @@ function warn(text) {
 }
 
 function keep() {
+  state.turn += 1;
   try {
     localStorage.setItem(`${KEY}/${state.rater}`, JSON.stringify(state));
     localStorage.setItem(`${KEY}//last`, state.rater);

@@ -199,6 +199,20 @@ function begin(rater) {
   next();
 }
 
+// The same rater went on in another tab. Nothing is kept here: the other tab did, and may have again.
+function follow(event) {
+  const isOurs = event.key === `${KEY}/${state.rater}` && event.newValue;
+  const other = isOurs ? JSON.parse(event.newValue) : state;
+  if (other.turn > state.turn) {
+    state = other;
+    if (isDone(at)) {
+      next();
+    } else {
+      go(at);
+    }
+  }
+}
+
 function tellTask() {
   const total = data.items.length + data.num_repeats;
   byId("task").textContent = isAbsolute
@@ -243,12 +257,7 @@ function start() {
   byId("save-csv").addEventListener("click", () => save(asCsv(), "csv", "text/csv"));
   document.addEventListener("keydown", onKey);
   window.addEventListener("resize", () => byId("work").hidden || show());
-  // The same rater in another tab: go on from what was kept there.
-  window.addEventListener("storage", (event) => {
-    if (event.key === `${KEY}/${state.rater}` && !byId("work").hidden) {
-      begin(state.rater);
-    }
-  });
+  window.addEventListener("storage", follow);
   byId("rater").focus();
 }
 
