@@ -9,6 +9,7 @@ Shape legend: B batch, H W height width, N colours, K palette colours.
 """
 
 import functools
+import itertools
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,10 @@ LMS_TO_LAB = (
 )
 
 
+NEIGHBOURS = np.array(sorted(itertools.product((0, -1, 1), repeat=3), key=np.count_nonzero))
+"""Steps of a level in each channel, none first."""
+
+
 @functools.cache
 def _linear() -> Tensor:
     """Return linear light in 0..1 for each sRGB byte (IEC 61966-2-1)."""
@@ -55,12 +60,22 @@ def to_oklab(rgb: UInt8[Tensor, "*shape 3"]) -> Int32[Tensor, "*shape 3"]:
 
 
 def from_oklab(lab: np.ndarray[Any, np.dtype[np.float64]]) -> Bytes:
-    """Turn OKLab (..., 3), unit 1.0, into the nearest sRGB bytes; what lies outside is clipped."""
+    """Turn OKLab (..., 3), unit 1.0, into the nearest sRGB bytes; what lies outside is clipped.
+
+    What ``to_oklab`` made of bytes comes back as those bytes.
+    """
     cones = (lab @ np.linalg.inv(np.array(LMS_TO_LAB)).T) ** 3
     linear = np.clip(cones @ np.linalg.inv(np.array(RGB_TO_LMS)).T, 0, 1)
     srgb = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
-    rounded: Bytes = np.clip(np.round(srgb * 255), 0, 255).astype(np.uint8)
-    return rounded
+    rounded = np.clip(np.round(srgb * 255), 0, 255).astype(np.int64)
+    # Beside a bright channel a level of a dark one is less than half a unit, so the bytes that
+    # were meant may be one level off; they are known by having this very OKLab.
+    around = np.clip(rounded[..., None, :] + NEIGHBOURS, 0, 255).astype(np.uint8)
+    units = to_oklab(torch.from_numpy(around)).numpy()
+    meant = (units == np.round(lab * UNIT)[..., None, :]).all(axis=-1)
+    index = meant.argmax(axis=-1)[..., None, None]
+    found: Bytes = np.take_along_axis(around, index, axis=-2)[..., 0, :]
+    return found
 
 
 def squared(step: float) -> int:
