@@ -5,12 +5,14 @@ import fcntl
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jobs.runtime.meter import Meter, sum_up
 from pipeline.core.files import read_json, write_json
 from pipeline.core.outcome import Outcome
 from pipeline.core.rundir import RunDir
+
+if TYPE_CHECKING:
+    from jobs.runtime.meter import Meter
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ class RunRecord:
         num_gpus: int | None,
         num_nodes: int = 1,
         run_id: str | None = None,
-        meter: Meter | None = None,
+        meter: "Meter | None" = None,
     ) -> None:
         self.run_dir = run_dir
         self.num_gpus = num_gpus
@@ -164,6 +166,8 @@ def join_records(run_dir: RunDir) -> dict[str, Any]:
     }
     metered = [part["telemetry"] for part in parts if "telemetry" in part]
     if metered:
+        from jobs.runtime.meter import sum_up
+
         joined["telemetry"] = sum_up(
             attempts,
             job=joined["job"],

@@ -28,8 +28,6 @@ from jobs.runtime.ending import (
 )
 from jobs.runtime.freeze import load_frozen
 from jobs.runtime.lock import take_lock
-from jobs.runtime.meter import Meter
-from jobs.runtime.preflight import before_job
 from jobs.runtime.quiet import quiet_libraries
 from jobs.runtime.record import RunRecord
 from jobs.runtime.requeue import requeue
@@ -38,7 +36,6 @@ from jobs.runtime.trackers import Trackers, build_trackers
 from jobs.runtime.world import count_gpus, export_process_group, job_id, read_world
 from pipeline.core.errors import EXIT_INPUT, CheckError, InputError, plain
 from pipeline.core.files import write_json
-from pipeline.core.machine import read_machine, read_packages
 from pipeline.core.outcome import Outcome
 from pipeline.core.rundir import RunDir
 from pipeline.core.world import World
@@ -95,6 +92,10 @@ class Worker:
 def _run(
     job: str, module: Any, config: JobConfig, *, world: World, run_dir: RunDir, started_s: float
 ) -> str:
+    # Here, not above: a login node imports this module to submit, and runs none of it.
+    from jobs.runtime.meter import Meter
+    from jobs.runtime.preflight import before_job
+
     cluster = config.cluster
     own = run_dir.part(world.array_index) if world.array_size > 1 else run_dir
     _prepare_environment(world, run_dir)
@@ -196,6 +197,8 @@ def _log_to_file(run_dir: RunDir, world: World) -> None:
 
 
 def _environment(world: World) -> dict[str, Any]:
+    from pipeline.core.machine import read_machine, read_packages
+
     return {
         **dataclasses.asdict(read_machine()),
         "python": platform.python_version(),
