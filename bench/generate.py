@@ -22,12 +22,10 @@ from pipeline.core.rundir import RunDir
 from pipeline.core.timing import Stopwatch
 from pipeline.core.world import World
 from pipeline.generate.conf import GenerateConfig
-from pipeline.generate.draw import Drawer
+from pipeline.generate.draw import Drawer, load_drawer
 from pipeline.generate.loop import make_all
 from pipeline.generate.sample import DTYPES
 from pipeline.generate.work import build_work
-from pipeline.models.conf import LoraUse
-from pipeline.models.registry import load_model
 
 PROMPTS = ("orc warrior", "ruby potion", "long sword", "green dragon")
 
@@ -44,24 +42,12 @@ def generation(cfg: BenchConfig, *, batch_size: int) -> GenerateConfig:
     )
 
 
-def load_drawer(cfg: GenerateConfig, variants: list[list[LoraUse]], *, device: str) -> Drawer:
-    """Load the model with its adapters, ready to draw."""
-    return Drawer(
-        load_model(cfg.model, device=device),
-        variants=variants,
-        sampler=cfg.sampler,
-        compute=cfg.compute,
-        precision=cfg.precision,
-        device=device,
-    )
-
-
 def measure_run(
     cfg: BenchConfig, world: World, should_stop: ShouldStop
 ) -> tuple[list[Row], list[str]]:
     """Return the rates of ours, plain and bare at the largest batch size, and a sentence."""
     run = generation(cfg, batch_size=cfg.batch_sizes[-1])
-    drawer = load_drawer(run, [[]], device=world.device)
+    drawer = load_drawer(run, device=world.device)
     num_images = len(build_work(run))
     ways: dict[str, Callable[[Path], None]] = {
         "plain": partial(plain, run, drawer, world.device),

@@ -12,7 +12,7 @@ import psutil
 import torch.distributed as dist
 
 from bench.conf import BenchConfig
-from bench.generate import generation, load_drawer
+from bench.generate import generation
 from bench.ranks import on_ranks
 from bench.record import Row, row
 from bench.throughput import serve
@@ -20,6 +20,7 @@ from bench.trainstep import STEPS, build, our_round, settle
 from bench.turns import ShouldStop, look
 from pipeline.core.timing import Stopwatch
 from pipeline.core.world import World
+from pipeline.generate.draw import load_drawer
 from pipeline.generate.work import build_work
 from pipeline.pixels.chain import Finisher
 
@@ -93,7 +94,7 @@ def generate_times(world: World, cfg: BenchConfig) -> list[float]:
     """Return seconds of each repeat of generation on this rank."""
     batch_size = cfg.batch_sizes[0]
     run = generation(cfg, batch_size=batch_size)
-    drawer = load_drawer(run, [[]], device=world.device)
+    drawer = load_drawer(run, device=world.device)
     finisher = Finisher(run.finish, native_size_px=run.model.size_px)
     items = list(build_work(run))
     batch = [items[i % len(items)] for i in range(batch_size)]

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from bench.conf import BenchConfig
-from bench.generate import bare, generation, load_drawer, measure_run
+from bench.generate import bare, generation, measure_run
 from bench.record import Row, row
 from bench.trainstep import settle
 from bench.turns import ShouldStop, turns
@@ -26,8 +26,8 @@ from pipeline.core.nvml import open_nvml
 from pipeline.core.picture import png_bytes
 from pipeline.core.timing import Stopwatch
 from pipeline.core.world import World
-from pipeline.generate.conf import GenerateConfig
-from pipeline.generate.draw import Drawer, to_host
+from pipeline.generate.conf import GenerateConfig, LoraVariant
+from pipeline.generate.draw import Drawer, load_drawer, to_host
 from pipeline.generate.work import Item, build_work
 from pipeline.models import lora
 from pipeline.models.conf import LoraUse
@@ -94,7 +94,8 @@ def _measure_way(
     run = generation(cfg, batch_size=1)
     run.compute.fuse_loras = way == "fused"
     variants = variants_of(way, uses)
-    drawer = load_drawer(run, variants, device=device)
+    run.variants = [LoraVariant(name=str(n), loras=uses) for n, uses in enumerate(variants)]
+    drawer = load_drawer(run, device=device)
     rows = []
     for size in cfg.batch_sizes:
         told = _requests(

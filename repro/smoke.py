@@ -25,13 +25,12 @@ from pipeline.core.rundir import RunDir
 from pipeline.core.timing import Stopwatch
 from pipeline.core.world import World
 from pipeline.generate.conf import GenerateConfig, SamplerConfig, SamplerName
-from pipeline.generate.draw import Drawer
+from pipeline.generate.draw import load_drawer
 from pipeline.generate.loop import make_all
 from pipeline.generate.summary import read_records
 from pipeline.generate.turn import Draw
 from pipeline.generate.work import Item, build_work
 from pipeline.models.conf import ModelConfig
-from pipeline.models.registry import load_model
 from repro.environment import Environment
 from repro.record import FORMAT
 
@@ -115,14 +114,7 @@ def run_smoke(
             f"cluster.tasks_per_node: the smoke test is 1 process, not {world.world_size}"
         )
     with _threads(NUM_THREADS):
-        drawer = Drawer(
-            load_model(cfg.model, device=world.device),
-            variants=[cfg.loras],
-            sampler=cfg.sampler,
-            compute=cfg.compute,
-            precision=cfg.precision,
-            device=world.device,
-        )
+        drawer = load_drawer(cfg, device=world.device)
         work = build_work(cfg)
         timed = TimedDraw(drawer, device=world.device)
         timed.warm_up(work[0])

@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 
 from bench.conf import BenchConfig, BenchName
-from bench.generate import generation, load_drawer
+from bench.generate import generation
 from bench.scaling_model.measure import WARMUP, Settings
 from bench.scaling_model.predict import buckets
 from bench.trainstep import build
@@ -25,7 +25,7 @@ from pipeline.core.timing import Stopwatch
 from pipeline.core.world import World
 from pipeline.data.conf import DataConfig
 from pipeline.generate.conf import GenerateConfig, SamplerConfig
-from pipeline.generate.draw import Drawer
+from pipeline.generate.draw import Drawer, load_drawer
 from pipeline.generate.loop import make_all
 from pipeline.generate.work import Item, build_work
 from pipeline.models.conf import FamilyName, ModelConfig
@@ -90,7 +90,7 @@ def time_all_reduce(num_bytes: int, *, repeats: int = 20) -> float:
 def time_generation(settings: Settings, world: World, folder: Path) -> dict[str, Any]:
     """Collective: time a whole run, without loading the model; a batch each to warm up before."""
     cfg = generation(_bench(settings, 1), batch_size=settings.draw_batch_size)
-    drawer = load_drawer(cfg, [[]], device=world.device)
+    drawer = load_drawer(cfg, device=world.device)
     alone = dataclasses.replace(cfg, num_seeds=max(1, cfg.batch_size // len(cfg.prompts)))
     _make(
         alone, TimedDrawer(drawer), World(num_threads=world.num_threads), folder / str(world.rank)

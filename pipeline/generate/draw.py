@@ -12,13 +12,20 @@ from torch import Tensor
 
 from pipeline.core.errors import InputError
 from pipeline.core.noise import sample_noise
-from pipeline.generate.conf import ComputeConfig, Precision, SamplerConfig, Wrap
+from pipeline.generate.conf import (
+    ComputeConfig,
+    GenerateConfig,
+    Precision,
+    SamplerConfig,
+    Wrap,
+)
 from pipeline.generate.sample import denoise, to_bytes
 from pipeline.generate.text import TextCache
 from pipeline.generate.work import Item
 from pipeline.models import lora
 from pipeline.models.conf import LoraUse
 from pipeline.models.protocol import LoadedModel
+from pipeline.models.registry import load_model
 from pipeline.models.wrap import wrap_convolutions
 
 
@@ -119,6 +126,22 @@ class Drawer:
         self.model.pipeline.unet.register_to_config(sample_size=side)
         self.text.clear()
         self._state = (variant, size_px)
+
+
+def load_drawer(cfg: GenerateConfig, *, device: str) -> Drawer:
+    """Load the model of a run with all its adapters.
+
+    Raises:
+        InputError: The model or an adapter is not usable.
+    """
+    return Drawer(
+        load_model(cfg.model, device=device),
+        variants=[variant.loras for variant in cfg.variants] or [cfg.loras],
+        sampler=cfg.sampler,
+        compute=cfg.compute,
+        precision=cfg.precision,
+        device=device,
+    )
 
 
 def noise_stream(attempt: int) -> str:

@@ -15,7 +15,7 @@ from pipeline.core.rundir import RunDir
 from pipeline.core.world import World
 from pipeline.generate.claims import Claims
 from pipeline.generate.conf import GenerateConfig
-from pipeline.generate.draw import Drawer
+from pipeline.generate.draw import load_drawer
 from pipeline.generate.finish import finisher_of
 from pipeline.generate.ledger import Ledger
 from pipeline.generate.recipe import LoraRecords, Recipe
@@ -23,7 +23,6 @@ from pipeline.generate.store import ImageStore
 from pipeline.generate.summary import end_run
 from pipeline.generate.turn import Draw, Turn
 from pipeline.generate.work import WorkList, build_work
-from pipeline.models.registry import load_model
 
 
 def generate(
@@ -44,14 +43,7 @@ def generate(
         InputError: Model, adapter or prompts are not usable.
     """
     work = build_work(cfg)
-    drawer = Drawer(
-        load_model(cfg.model, device=world.device),
-        variants=[variant.loras for variant in cfg.variants] or [cfg.loras],
-        sampler=cfg.sampler,
-        compute=cfg.compute,
-        precision=cfg.precision,
-        device=world.device,
-    )
+    drawer = load_drawer(cfg, device=world.device)
     return make_all(
         cfg,
         work,

@@ -13,6 +13,7 @@ from bench.record import Row
 from bench.run import run_bench
 from pipeline.core.errors import InputError
 from pipeline.core.world import World
+from pipeline.generate.draw import load_drawer
 from pipeline.models.conf import LoraUse
 
 
@@ -139,7 +140,7 @@ def test_swapping_goes_on_from_repeat_to_repeat(settings, monkeypatch):
     monkeypatch.setattr(throughput, "serve", lambda d, f, batch: served.append(batch[0].variant))
     cfg = settings(BenchName.throughput, "num_images=2", "repeats=3", "sampler.num_steps=1")
     run = throughput.generation(cfg, batch_size=1)
-    drawer = throughput.load_drawer(run, [[]], device="cpu")
+    drawer = load_drawer(run, device="cpu")
     throughput._requests(cfg, drawer, run, batch_size=2, num_variants=2, should_stop=never)
     assert served == [0, 1, 0]
 
@@ -147,7 +148,7 @@ def test_swapping_goes_on_from_repeat_to_repeat(settings, monkeypatch):
 def test_rival_and_bound_compute_as_ours_does(settings):
     cfg = settings(BenchName.throughput, "precision=bf16", "num_images=1", "sampler.num_steps=1")
     run = throughput.generation(cfg, batch_size=1)
-    drawer = throughput.load_drawer(run, [[]], device="cpu")
+    drawer = load_drawer(run, device="cpu")
     seen = []
     drawer.model.pipeline.unet.register_forward_hook(
         lambda *_: seen.append(torch.is_autocast_enabled("cpu"))
