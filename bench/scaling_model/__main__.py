@@ -37,8 +37,6 @@ from pipeline.data.dataset import Dataset
 BATCH_SIZE = 16
 DRAW_BATCH_SIZE = 8
 SAMPLER_STEPS = 25
-SPLITS = (1, 2, 4)
-"""What the batch is divided by where it is the same over all ranks."""
 LEAST_IMAGES = 8
 QUIET = 0.1
 """Share of the cores that others may keep busy before the check is worth nothing."""
@@ -56,7 +54,8 @@ def check(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[Checked]]
         raise InputError(f"--steps, --images: at least 1 and {LEAST_IMAGES}")
     settings = Settings(
         dataset=str(arguments.dataset.resolve()),
-        batch_sizes=[BATCH_SIZE // split for split in SPLITS],
+        # Whole, and what a rank has of it where it is the same over all ranks.
+        batch_sizes=[BATCH_SIZE // num_ranks for num_ranks in RANKS],
         num_steps=arguments.steps,
         num_images=arguments.images,
         draw_batch_size=DRAW_BATCH_SIZE,

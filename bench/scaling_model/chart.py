@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from bench.scaling_model.measure import Checked
+from bench.scaling_model.measure import RANKS, Checked
 from bench.scaling_model.table import Table
 from pipeline.core.chart import COLOURS, new_chart, save_chart
 
@@ -79,7 +79,7 @@ def _check(panel: Axes, checked: Sequence[Checked]) -> None:
                 marker="o",
                 capsize=3,
             )
-    _powers(panel, [1, 2, 4])
+    _powers(panel, RANKS)
     panel.set_yscale("log")
     panel.set_xlabel("ranks on this machine's cores; points: measured, from least to most")
     panel.legend(fontsize=8, frameon=False)

@@ -33,6 +33,10 @@ from pipeline.core.files import read_json, write_json
 ROOT = Path(__file__).parents[2]
 RANKS = (1, 2, 4)
 TIMEOUT_S = 900
+GRACE_S = 40
+"""For torch.distributed.run to end its ranks; killed, it would leave them."""
+TIMED_OUT = 124
+"""What ``timeout`` ends with."""
 THREADS_APART = ("OMP_WAIT_POLICY=PASSIVE", "GOMP_SPINCOUNT=1000")
 """As jobs.runtime sets them: threads that spin take the cores of other ranks."""
 WARMUP = 3
@@ -84,20 +88,21 @@ def run_ranks(settings: Settings, *, num_ranks: int, num_threads: int, folder: P
     """Start ranks on this machine and return what the main one saw.
 
     Raises:
-        InputError: A rank failed; the line is its last word.
+        InputError: A rank failed, or they take too long; the line is what went wrong first.
     """
     path = folder / "settings.json"
     write_json(path, dataclasses.asdict(settings))
     command = [
         "env", f"OMP_NUM_THREADS={num_threads}", *THREADS_APART,
+        "timeout", "--foreground", f"--kill-after={GRACE_S}", str(TIMEOUT_S),
         sys.executable, "-m", "torch.distributed.run", "--standalone",
         "--nproc-per-node", str(num_ranks), "-m", "bench.scaling_model.rank", str(path.resolve()),
     ]  # fmt: skip
     log = folder / "log.txt"
     with log.open("w", encoding="utf-8") as file:
-        done = subprocess.run(
-            command, cwd=ROOT, stdout=file, stderr=file, timeout=TIMEOUT_S, check=False
-        )
+        done = subprocess.run(command, cwd=ROOT, stdout=file, stderr=file, check=False)
+    if done.returncode == TIMED_OUT:
+        raise InputError(f"{num_ranks} ranks here are not done after {TIMEOUT_S} s")
     if done.returncode:
         lines = log.read_text(encoding="utf-8").splitlines()
         said = [line for line in lines if "Error" in line] or lines or ["nothing"]

@@ -17,6 +17,8 @@ from bench.scaling_model.cases import (
     training,
 )  # fmt: skip
 from bench.scaling_model.predict import (
+    Run,
+    Step,
     dgx_all_reduce,
     efficiencies,
     generate_run,
@@ -115,24 +117,12 @@ def _train(
         case = training(work, assumed, batch_size=size, row=row)
         steps.append(train_step(case, n, all_reduce=all_reduce, assumed=assumed))
         best.append(train_step(case, n, all_reduce=all_reduce, assumed=hidden))
-    shares = efficiencies([step.img_per_s for step in steps], gpus)
-    best_shares = efficiencies([step.img_per_s for step in best], gpus)
     held = f"{work.batch_size} images a GPU" if fixed is None else f"{fixed} images over all GPUs"
     return Table(
         name=f"{work.name}.{'weak' if fixed is None else 'strong'}",
         title=f"training {work.title}, {held}",
         basis=ROOFLINE if row is None else MEASURED,
-        lines=tuple(
-            Line(
-                num_gpus=step.num_ranks,
-                time_s=step.step_s,
-                img_per_s=step.img_per_s,
-                efficiency=share,
-                best_efficiency=best_share,
-                bound_by=step.bound_by,
-            )
-            for step, share, best_share in zip(steps, shares, best_shares, strict=True)
-        ),
+        lines=_lines(steps, [step.step_s for step in steps], best=best),
     )
 
 
@@ -146,22 +136,31 @@ def _draw(
 ) -> Table:
     case = drawing(work, assumed, row=row)
     runs = [generate_run(case, n, num_images=num_images, assumed=assumed) for n in gpus]
-    shares = efficiencies([run.img_per_s for run in runs], gpus)
     return Table(
         name=f"{work.name}.generate",
         title=f"generating {work.title}, {num_images} images in batches of {work.batch_size}",
         basis=ROOFLINE if row is None else MEASURED,
-        lines=tuple(
-            Line(
-                num_gpus=run.num_ranks,
-                time_s=run.total_s,
-                img_per_s=run.img_per_s,
-                efficiency=share,
-                best_efficiency=share,
-                bound_by=run.bound_by,
-            )
-            for run, share in zip(runs, shares, strict=True)
-        ),
+        lines=_lines(runs, [run.total_s for run in runs], best=runs),
+    )
+
+
+def _lines(
+    told: Sequence[Step | Run], times_s: Sequence[float], *, best: Sequence[Step | Run]
+) -> tuple[Line, ...]:
+    gpus = [each.num_ranks for each in told]
+    shares, best_shares = (
+        efficiencies([each.img_per_s for each in some], gpus) for some in (told, best)
+    )
+    return tuple(
+        Line(
+            num_gpus=each.num_ranks,
+            time_s=time_s,
+            img_per_s=each.img_per_s,
+            efficiency=share,
+            best_efficiency=best_share,
+            bound_by=each.bound_by,
+        )
+        for each, time_s, share, best_share in zip(told, times_s, shares, best_shares, strict=True)
     )
 
 

@@ -1,5 +1,6 @@
 import sys
 
+import psutil
 import pytest
 import torch.distributed as dist
 
@@ -118,6 +119,18 @@ def test_a_rank_that_fails_is_told_in_one_line(tmp_path, monkeypatch):
     settings = Settings(dataset="", batch_sizes=[1], **TINY)
     with pytest.raises(InputError, match="1 ranks here failed"):
         measure.run_ranks(settings, num_ranks=1, num_threads=1, folder=tmp_path)
+
+
+@pytest.mark.slow
+def test_ranks_that_take_too_long_are_ended_and_told_in_one_line(smoke_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(measure, "TIMEOUT_S", 15)
+    settings = Settings(dataset=str(smoke_data), batch_sizes=[2], **TINY | {"num_steps": 1_000_000})
+    with pytest.raises(InputError, match="2 ranks here are not done after 15 s"):
+        measure.run_ranks(settings, num_ranks=2, num_threads=1, folder=tmp_path)
+    path = str(tmp_path / "settings.json")
+    assert not [
+        one for one in psutil.process_iter(["cmdline"]) if path in (one.info["cmdline"] or ())
+    ]
 
 
 def test_how_busy_others_are_is_a_share():
