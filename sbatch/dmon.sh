@@ -20,12 +20,16 @@
 #SBATCH --no-requeue
 set -euo pipefail
 
-# Slurm runs a copy of this file in its own folder.
-cd "${SLURM_SUBMIT_DIR:-$(dirname "$0")/..}"
-if [ ! -f bench/telemetry/__main__.py ]; then
+# Slurm runs a copy of this file in its own folder. --chdir shows in PWD alone: SLURM_SUBMIT_DIR is
+# where sbatch was typed.
+for root in "$PWD" "${SLURM_SUBMIT_DIR:-$PWD}" "$(dirname "$0")/.."; do
+  if [ -f "$root/bench/telemetry/__main__.py" ]; then break; fi
+done
+if [ ! -f "$root/bench/telemetry/__main__.py" ]; then
   echo "error: $PWD is not the root of the repository; submit from there, or give sbatch --chdir" >&2
   exit 2
 fi
+cd "$root"
 PYTHON="${PYTHON:-.venv/bin/python}"
 if ! command -v "$PYTHON" > /dev/null; then
   echo "error: $PYTHON is not there; run make setup, or set PYTHON" >&2

@@ -145,11 +145,11 @@ def run_sweep(
             if count:
                 case = _Case(kind, operation, world, count=count, buffers=buffers)
                 rows.append(case.measure(num_iterations=num_iterations, num_warmup=num_warmup))
-    except (NotImplementedError, RuntimeError) as error:
-        # Said alike by all ranks, before anything is sent; what else goes wrong is not for here.
-        if not isinstance(error, NotImplementedError) and "support" not in str(error):
+    except RuntimeError as error:
+        if not _is_refusal(error):
             raise
-        notes.append(f"{backend} cannot: {str(error).splitlines()[0]}")
+        said, _, _ = str(error).partition("\n")
+        notes.append(f"{backend} cannot: {said}")
     return Sweep(
         operation=operation,
         tool=f"torch {backend}",
@@ -258,6 +258,17 @@ def sizes_between(least_bytes: int, most_bytes: int, *, factor: int) -> list[int
     while sizes[-1] * factor <= most_bytes:
         sizes.append(sizes[-1] * factor)
     return sizes
+
+
+def _is_refusal(error: RuntimeError) -> bool:
+    """Whether a backend has no such operation; all ranks are told alike, before anything is sent.
+
+    No call tells beforehand what a backend has. c10d's base class refuses with a bare RuntimeError,
+    "Backend gloo does not support ..." (Backend.hpp); its own and CUDA's faults, which one rank may
+    meet alone and which may speak of support too, are subclasses (DistError, AcceleratorError).
+    """
+    is_bare = type(error) is RuntimeError
+    return isinstance(error, NotImplementedError) or (is_bare and "does not support" in str(error))
 
 
 def _count(kind: Kind, size_bytes: int, num_ranks: int) -> int:

@@ -115,7 +115,7 @@ def mig(answers: Answers, profile: NodeProfile) -> Iterator[Finding]:
     """Are the GPUs whole for a batch job, cut for an interactive one?"""
     modes = {row["index"]: row["mig.mode.current"] for row in _rows(answers, "mig")}
     if not modes:
-        yield _unreadable("mig", answers["mig"])
+        yield unreadable("mig", answers["mig"])
         return
     cut = [index for index, mode in modes.items() if mode == "Enabled"]
     if profile.mig is None or profile.mig == bool(cut):
@@ -141,7 +141,7 @@ def topology(answers: Answers, profile: NodeProfile) -> Iterator[Finding]:
     joined = read_topology(answers["topology"].text)
     if not joined:
         if len(read_table(answers["gpus"].text, "index")) > 1:
-            yield _unreadable("topology", answers["topology"])
+            yield unreadable("topology", answers["topology"])
         return
     kinds = sorted(set(joined.values()))
     wrong = sorted(pair for pair, kind in joined.items() if kind != profile.link)
@@ -178,7 +178,7 @@ def nvlink(answers: Answers, profile: NodeProfile) -> Iterator[Finding]:
         return
     links = read_links(answers["nvlink"].text)
     if not any(links.values()):
-        yield _unreadable("nvlink", answers["nvlink"])
+        yield unreadable("nvlink", answers["nvlink"])
         return
     wrong = []
     for gpu, rates in links.items():
@@ -203,7 +203,7 @@ def power(answers: Answers, profile: NodeProfile) -> Iterator[Finding]:
     """
     rows = _rows(answers, "power")
     if not rows:
-        yield _unreadable("power", answers["power"])
+        yield unreadable("power", answers["power"])
         return
     limits = {row["index"]: read_number(row["enforced.power.limit"]) for row in rows}
     told = [limit for limit in limits.values() if limit is not None]
@@ -232,7 +232,7 @@ def clocks(answers: Answers, profile: NodeProfile) -> Iterator[Finding]:
     del profile
     rows = _rows(answers, "throttle")
     if not rows:
-        yield _unreadable("clocks", answers["throttle"])
+        yield unreadable("clocks", answers["throttle"])
         return
     held = [
         f"GPU {row['index']}: {key.rpartition('.')[2]}"
@@ -261,6 +261,7 @@ def _rows(answers: Answers, name: str) -> list[dict[str, str]]:
     return read_table(answers[name].text, "index")
 
 
-def _unreadable(name: str, answer: Answer) -> Finding:
-    said = answer.trouble or f"says {answer.text.strip()[:80]!r}"
+def unreadable(name: str, answer: Answer) -> Finding:
+    """Return that a check did not take place, and what stood in the answer's place."""
+    said = answer.trouble or f"nvidia-smi says {answer.text.strip()[:80]!r}"
     return warn(name, f"unknown: {said}", todo="run it by hand; this check did not take place")

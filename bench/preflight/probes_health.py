@@ -3,11 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from bench.preflight.collect import Answer
 from bench.preflight.conf import NodeProfile
 from bench.preflight.finding import Finding, critical, ok, warn
 from bench.preflight.formats import read_details, read_number, read_table, short_bus
-from bench.preflight.probes_gpu import DRAIN, Answers, is_cut
+from bench.preflight.probes_gpu import DRAIN, Answers, is_cut, unreadable
 from bench.preflight.xid import Action, Xid, open_matters, read_log, read_recovery
 
 RESET = f"{DRAIN}; reset the GPU (`nvidia-smi --gpu-reset -i N`)"
@@ -18,7 +17,7 @@ def ecc(answers: Answers, profile: NodeProfile) -> Iterator[Finding]:
     del profile
     rows = read_table(answers["ecc"].text, "index")
     if not rows:
-        yield _unknown("ecc", answers["ecc"])
+        yield unreadable("ecc", answers["ecc"])
         return
     if off := [row["index"] for row in rows if row["ecc.mode.current"] == "Disabled"]:
         yield warn("ecc", f"off: GPU {', '.join(off)}", todo="have it put on (`nvidia-smi -e 1`)")
@@ -41,7 +40,7 @@ def row_remap(answers: Answers, profile: NodeProfile) -> Iterator[Finding]:
     del profile
     rows = read_table(answers["remap"].text, "gpu_bus_id")
     if not rows:
-        yield _unknown("row_remap", answers["remap"])
+        yield unreadable("row_remap", answers["remap"])
         return
     rows = [row | {"index": row["gpu_bus_id"]} for row in rows]
     if failed := _above_zero(rows, "remapped_rows.failure"):
@@ -163,8 +162,3 @@ def _num_xids(log: str) -> int:
 def _above_zero(rows: list[dict[str, str]], key: str) -> str:
     counts = {row["index"]: read_number(row.get(key)) for row in rows}
     return ", ".join(f"GPU {index}: {count:g}" for index, count in counts.items() if count)
-
-
-def _unknown(name: str, answer: Answer) -> Finding:
-    said = answer.trouble or f"nvidia-smi says {answer.text.strip()[:80]!r}"
-    return warn(name, f"unknown: {said}", todo="run it by hand; this check did not take place")

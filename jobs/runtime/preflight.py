@@ -20,7 +20,7 @@ from bench.preflight.report import write_report
 from bench.preflight.services import Wandb
 from bench.preflight.storage import mount_type, nearest
 from jobs.conf import ClusterConfig, GenerateJob
-from jobs.runtime.world import host_name, job_id
+from jobs.runtime.world import gpus_of_node, host_name, job_id
 from pipeline.core.errors import InputError
 from pipeline.core.files import read_json, write_atomic
 from pipeline.core.machine import read_machine
@@ -68,7 +68,8 @@ def _request(cluster: ClusterConfig, run_dir: RunDir) -> Request:
     visible = tuple(name.strip() for name in names if name.strip())
     # Where every process is bound to one GPU, this one speaks for its own.
     is_bound = cluster.tasks_per_node > 1 and len(visible) == 1
-    num_gpus = 1 if is_bound else _num_gpus(cluster)
+    given = 1 if is_bound else gpus_of_node(cluster)
+    num_gpus = 1 if given is None else given  # of slices one at least
     return Request(
         profile=None if on_gpu else CPU,
         num_gpus=num_gpus if on_gpu else None,
@@ -78,15 +79,6 @@ def _request(cluster: ClusterConfig, run_dir: RunDir) -> Request:
         num_nodes=cluster.num_nodes,
         is_quick=True,
     )
-
-
-def _num_gpus(cluster: ClusterConfig) -> int:
-    """GPUs of a node; a gres is ``gpu``, ``gpu:4``, ``gpu:b200:4`` or ``gpu:4(S:0-1)``."""
-    if cluster.gres is None:
-        return cluster.gpus_per_node
-    parts = [part for part in cluster.gres.split(",") if part.startswith("gpu")]
-    number = "".join(parts[:1]).partition("(")[0].rpartition(":")[2]
-    return int(number) if number.isdigit() else 1
 
 
 def _wants_mig(gres: str | None) -> bool | None:

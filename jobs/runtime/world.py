@@ -70,19 +70,26 @@ def host_name(env: Mapping[str, str] = os.environ) -> str:
 
 
 def count_gpus(cluster: ClusterConfig) -> int | None:
-    """Return how many GPUs a job is given, over all nodes; None: slices, which are no number.
+    """Return how many GPUs a job is given, over all nodes; None: slices, which are no number."""
+    on_node = gpus_of_node(cluster)
+    return None if on_node is None else on_node * cluster.num_nodes
 
-    ``cluster.gres`` is a list as ``gpu``, ``gpu:8``, ``gpu:b200:8``, with other things beside.
+
+def gpus_of_node(cluster: ClusterConfig) -> int | None:
+    """Return how many GPUs a job is given on a node; None: slices, which are no number.
+
+    ``cluster.gres`` is a list as ``gpu``, ``gpu:8``, ``gpu:b200:8`` or ``gpu:8(S:0-1)``, with other
+    things beside.
     """
     if cluster.gres is None:
-        return cluster.gpus_per_node * cluster.num_nodes
-    asked = [item.removeprefix("gres/").split(":") for item in cluster.gres.split(",")]
+        return cluster.gpus_per_node
+    bare = re.sub(r"\([^)]*\)", "", cluster.gres)  # which sockets they are at
+    asked = [item.removeprefix("gres/").split(":") for item in bare.split(",")]
     gpus = [parts for parts in asked if parts[0].strip() == "gpu"]
     # MIG by profile, as gpu:1g.23gb:7; without a gpu, shares of one.
     if not gpus or any("g." in part for parts in gpus for part in parts):
         return None
-    on_node = sum(int(parts[-1]) if parts[-1].isdigit() else 1 for parts in gpus)
-    return on_node * cluster.num_nodes
+    return sum(int(parts[-1]) if parts[-1].isdigit() else 1 for parts in gpus)
 
 
 def export_process_group(world: World, env: Mapping[str, str]) -> None:

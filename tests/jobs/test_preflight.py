@@ -145,11 +145,15 @@ def test_a_job_of_gpus_does_not_start_where_there_is_no_driver(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize(
-    "gres", ["gpu:4", "gpu:b200:4", "gpu:b200:4(S:0-1)", "gpu:4,nvme:1", "gpu"]
+    "gres",
+    ["gpu:4", "gpu:b200:4", "gpu:b200:4(S:0-1)", "gpu:4,nvme:1", "nvme:1,gres/gpu:4", "gpu"],
 )
 def test_a_gres_says_how_many_gpus_there_must_be(tmp_path, monkeypatch, gres) -> None:
     slurm(monkeypatch, programs(tmp_path / "bin", "dgx_b200", "four_gpus"))
     before_job(ClusterConfig(gres=gres), World(device="cuda:0"), RunDir(tmp_path))
+    findings = read_json(tmp_path / "preflight" / "dgx1.json")["findings"]
+    level = next(f["level"] for f in findings if f["name"] == "gpu.count")
+    assert level == ("WARN" if gres == "gpu" else "OK")  # four are more than one
     with pytest.raises(InputError, match="gpu.count"):
         before_job(ClusterConfig(gres="gpu:5"), World(device="cuda:0"), RunDir(tmp_path))
 

@@ -57,6 +57,8 @@ def test_a_rank_that_sees_one_gpu_alone_takes_it() -> None:
         ("gpu:b200", 2),
         ("gres/gpu:b200:8,nvme:1", 16),
         ("gpu:a100:1,gpu:b200:2", 6),
+        ("gpu:b200:4(S:0-1)", 8),
+        ("gpu:4(S:0,1),nvme:1", 8),
         ("gpu:1g.23gb:7", None),
         ("gpu:1g.23gb", None),
         ("shard:4", None),

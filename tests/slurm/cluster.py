@@ -1,10 +1,11 @@
 """What the tests on a real Slurm share: commands, records, waiting, ranks."""
 
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,29 @@ def job(*arguments: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def submit(
+    script: Path, folder: Path, *flags: str, arguments: Sequence[str] = (), where: Path = ROOT
+) -> Path:
+    """Submit a batch script as a user types it and wait; return what the job printed."""
+    told = folder / "out.txt"
+    done = subprocess.run(
+        ["sbatch", "--parsable", f"--output={told}", *flags, str(script), *arguments],
+        cwd=where, capture_output=True, text=True, check=False,
+        env={**os.environ, "HF_TOKEN": "tell-nobody"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    job_id = done.stdout.strip()
+    wait_until(
+        lambda: (
+            not subprocess.run(
+                ["squeue", "--noheader", f"--jobs={job_id}"], capture_output=True, check=False
+            ).stdout.strip()
+        ),
+        limit_s=300,
+    )
+    return told
 
 
 def record(run: RunDir) -> dict[str, Any]:

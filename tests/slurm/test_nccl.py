@@ -1,40 +1,17 @@
 """On a real Slurm: `sbatch sbatch/nccl_sweep.sh` as a user types it."""
 
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from bench.record import read_result
-from tests.slurm.cluster import ROOT, wait_until
+from tests.slurm.cluster import ROOT, submit
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(400)]
 
 SCRIPT = ROOT / "sbatch" / "nccl_sweep.sh"
 OUTPUT = ROOT / "tests" / "bench" / "nccl" / "fixtures" / "b200_good.txt"
 SMALL = ("--ranks=2,4", "--max-bytes=4K", "--iterations=1", "--operations=all_reduce,alltoall")
-
-
-def submit(folder: Path, *flags: str, arguments: tuple[str, ...], where: Path = ROOT) -> Path:
-    """Submit and wait; return what the job printed."""
-    told = folder / "out.txt"
-    done = subprocess.run(
-        ["sbatch", "--parsable", f"--output={told}", *flags, str(SCRIPT), *arguments],
-        cwd=where, capture_output=True, text=True, check=False,
-        env={**os.environ, "HF_TOKEN": "tell-nobody"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    job_id = done.stdout.strip()
-    wait_until(
-        lambda: (
-            not subprocess.run(
-                ["squeue", "--noheader", f"--jobs={job_id}"], capture_output=True, check=False
-            ).stdout.strip()
-        ),
-        limit_s=300,
-    )
-    return told
 
 
 @pytest.fixture
@@ -49,7 +26,9 @@ def no_baseline():
 @pytest.mark.usefixtures("no_baseline")
 @pytest.mark.parametrize("flags", [(), ("--partition=batch", "--gpus-per-node=8")])
 def test_the_batch_script_sweeps_on_what_is_there(tmp_path, flags):
-    told = submit(tmp_path, *flags, arguments=(*SMALL, f"--runs-dir={tmp_path}", "--run-id=a"))
+    told = submit(
+        SCRIPT, tmp_path, *flags, arguments=(*SMALL, f"--runs-dir={tmp_path}", "--run-id=a")
+    )
     folder = tmp_path / "nccl" / "cpu" / "a"
     text = told.read_text()
     assert "wrote" in text, text
@@ -70,10 +49,10 @@ def test_the_batch_script_sweeps_on_what_is_there(tmp_path, flags):
     ids=["root", "sbatch", "chdir"],
 )
 def test_the_root_is_found(tmp_path, where, flags):
-    told = submit(tmp_path, *flags, where=where, arguments=("--read", str(OUTPUT)))
+    told = submit(SCRIPT, tmp_path, *flags, where=where, arguments=("--read", str(OUTPUT)))
     assert "839 of 838-846 GB/s" in told.read_text()
 
 
 def test_submitted_from_elsewhere_it_says_where_it_must_be(tmp_path):
-    told = submit(tmp_path, where=tmp_path, arguments=())
+    told = submit(SCRIPT, tmp_path, where=tmp_path)
     assert "root of the repository" in told.read_text()

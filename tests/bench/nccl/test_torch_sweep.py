@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
+import torch
 import torch.distributed as dist
 
 from bench.nccl import torch_sweep
@@ -27,6 +28,8 @@ def _rank(rank: int, world_size: int, port: int, breaks: str, out: Path) -> None
         dist.broadcast = lambda got, _: got[-1:].fill_(9)
     if breaks == "refuses":
         dist.broadcast = _refuse
+    if breaks == "fails":
+        dist.broadcast = _fail
     torch_sweep.CHUNK = 100
     world = World(rank=rank, world_size=world_size, local_rank=rank, local_world_size=world_size)
     names = ["broadcast"] if breaks else list(OPERATIONS)
@@ -42,10 +45,15 @@ def _rank(rank: int, world_size: int, port: int, breaks: str, out: Path) -> None
 
 
 def _refuse(*_: object) -> None:
-    raise RuntimeError("ProcessGroupX does not support broadcast")
+    """As c10d itself words it: of what we sweep gloo has everything, this it has not."""
+    dist.group.WORLD._get_backend(torch.device("cpu")).suspend()
 
 
-def run(tmp_path: Path, world_size: int, breaks: str = ""):
+def _fail(*_: object) -> None:
+    raise dist.DistBackendError("NCCL error: peer access does not support this topology")
+
+
+def run(tmp_path: Path, world_size: int, breaks: str = "", *, status: int = 0):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -58,7 +66,9 @@ def run(tmp_path: Path, world_size: int, breaks: str = ""):
         process.start()
     for process in ranks:
         process.join(60)
-    assert [process.exitcode for process in ranks] == [0] * world_size
+    assert [process.exitcode for process in ranks] == [status] * world_size
+    if status:
+        return {}
     return {v["operation"]: sweep_from_dict(v) for v in json.loads(out.read_text())}
 
 
@@ -111,7 +121,12 @@ def test_what_the_backend_cannot_is_said_not_faked(tmp_path):
     refused = run(tmp_path, 2, "refuses")["broadcast"]
     assert refused.rows == ()
     assert not refused.complete
-    assert "gloo cannot" in refused.notes[0]
+    assert refused.notes == ("gloo cannot: Backend gloo does not support suspend",)
+
+
+def test_a_fault_that_speaks_of_support_is_no_refusal(tmp_path):
+    run(tmp_path, 2, "fails", status=1)
+    assert not (tmp_path / "out.json").exists()
 
 
 def test_sizes_grow_by_the_factor_up_to_the_largest():
