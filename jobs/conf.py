@@ -109,6 +109,14 @@ class ClusterConfig:
                     "export it before submitting: jobs inherit the environment"
                 )
 
+    def check_one_task(self, why: str) -> None:
+        """Refuse, with a ``ValueError``, more than one process over all nodes."""
+        if self.num_nodes * self.tasks_per_node > 1:
+            raise ValueError(
+                f"cluster.tasks_per_node: {self.tasks_per_node} on {self.num_nodes} nodes; {why}; "
+                "give cluster.tasks_per_node=1 cluster.num_nodes=1"
+            )
+
 
 @dataclass(kw_only=True, slots=True)
 class TrackerConfig:
@@ -229,12 +237,9 @@ class BenchJob(BenchConfig, JobConfig):
     def __post_init__(self) -> None:
         BenchConfig.__post_init__(self)
         JobConfig.__post_init__(self)
-        if self.cluster.num_nodes * self.cluster.tasks_per_node > 1:
-            raise ValueError(
-                f"cluster.tasks_per_node: {self.cluster.tasks_per_node} on "
-                f"{self.cluster.num_nodes} nodes; a bench is one task and starts ranks itself "
-                "(num_ranks=[...]): give cluster.tasks_per_node=1 and all its cores"
-            )
+        self.cluster.check_one_task(
+            "a bench starts ranks itself (num_ranks=[...]): give it all cores of one task"
+        )
 
 
 @dataclass(kw_only=True)
@@ -253,11 +258,7 @@ class SmokeJob(SmokeConfig, JobConfig):
 
     def __post_init__(self) -> None:
         JobConfig.__post_init__(self)
-        if self.cluster.num_nodes * self.cluster.tasks_per_node > 1:
-            raise ValueError(
-                f"cluster.tasks_per_node: the smoke test is 1 process, not "
-                f"{self.cluster.num_nodes} x {self.cluster.tasks_per_node}"
-            )
+        self.cluster.check_one_task("the smoke test is one process")
 
 
 class Rubric(Enum):
@@ -289,5 +290,4 @@ class EvaluateJob(EvaluateConfig, JobConfig):
             raise ValueError("make.runs: none given; set make.runs=[RUN, ...]")
         if self.rubric is Rubric.score and not self.score.ratings:
             raise ValueError("score.ratings: none given; set score.ratings=[FILE, ...]")
-        if self.cluster.num_nodes * self.cluster.tasks_per_node > 1:
-            raise ValueError("cluster.tasks_per_node: evaluation is one process; give 1")
+        self.cluster.check_one_task("evaluation is one process")

@@ -16,6 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -83,7 +84,6 @@ class Sampler:
         self._source: Source | None = None
         self._lost_s = 0.0
         self._file: IO[str] | None = None
-        self._is_torn = False
         self._num_lost_rows = 0
         self._begun = threading.Event()
         self._done = threading.Event()
@@ -174,17 +174,17 @@ class Sampler:
         """Append a line; a full disk loses it, and is told of once and in the next line."""
         if self._num_lost_rows:
             row = row | {"lost_rows": self._num_lost_rows}
-        # Written with a leading line's end where the last one was cut.
-        text = ("\n" if self._is_torn else "") + json.dumps(row, separators=(",", ":")) + "\n"
+        text = json.dumps(row, separators=(",", ":")) + "\n"
         try:
             if self._file is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._is_torn = _ends_torn(self._path)
-                text = ("\n" if self._is_torn else "") + text.lstrip("\n")
+                if _ends_torn(self._path):
+                    # The last line was cut: it ends here.
+                    text = "\n" + text
                 self._file = self._path.open("a", encoding="utf-8")
             self._file.write(text)
             self._file.flush()
-            self._is_torn, self._num_lost_rows = False, 0
+            self._num_lost_rows = 0
         except OSError as error:
             if not self._num_lost_rows:
                 log.warning("telemetry: %s: %s; goes on", self._path, error.strerror)
@@ -192,13 +192,11 @@ class Sampler:
             self._drop_file()
 
     def _drop_file(self) -> None:
-        """Close without writing what is still in the buffer: it would fail again, or come late."""
+        """Close; what a full disk left in the buffer is tried once more, and may be lost."""
         file, self._file = self._file, None
         if file is not None:
-            try:
+            with suppress(OSError):
                 file.close()
-            except OSError:
-                return
 
     def _close(self) -> None:
         if self._source is not None:

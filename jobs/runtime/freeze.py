@@ -54,7 +54,7 @@ def freeze_run(job: str, config: JobConfig, *, command: str) -> RunDir:
             origin = read_json(run_dir.code_json)
         else:
             _copy_code(run_dir)
-            origin = {"command": command, **_origin(), "code_sha256": code_digest(run_dir.code)}
+            origin = {"command": command, **read_origin(), "code_sha256": code_digest(run_dir.code)}
         write_atomic(run_dir.config, text.encode())
         write_json(run_dir.code_json, origin | {"config_sha256": sha256_bytes(text.encode())})
     except OSError as error:
@@ -123,11 +123,6 @@ def new_run_id(name: str) -> str:
     return f"{name}-{today:%Y%m%d}-{secrets.token_hex(3)}"
 
 
-def read_origin() -> dict[str, Any]:
-    """Return where this code is from: commit, and digests of the diff and the lock; None: none."""
-    return _origin()
-
-
 def _check_same(run_dir: RunDir, schema: type[Any], text: str) -> None:
     old = thaw(schema, run_dir.config.read_text(encoding="utf-8"))
     new = thaw(schema, text)
@@ -181,7 +176,8 @@ def _copy_code(run_dir: RunDir) -> None:
     scratch.replace(run_dir.code)
 
 
-def _origin() -> dict[str, Any]:
+def read_origin() -> dict[str, Any]:
+    """Return where this code is from: commit, and digests of the diff and the lock; None: none."""
     lock = ROOT / "requirements.lock"
     # Measured figures are not code: keeping them must not change what the next run says it is.
     apart = ("--", ".", ":(exclude)bench/baselines")

@@ -6,6 +6,7 @@ runs/<job>/<experiment>/<run_id>/
   recipe.json  images/  manifest-<writer>.jsonl  manifest.parquet  contact_sheet.png  claims/
   logs/<job id>/<rank>.log     telemetry/<node>.jsonl   preflight/<node>.json
   submitit/   wandb/   array/<index>/run.json  telemetry/  preflight/
+  bench.json  smoke.json   report.json  report.html
 """
 
 from dataclasses import dataclass
