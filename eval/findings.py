@@ -18,7 +18,7 @@ from pipeline.core.timing import Stopwatch
 log = logging.getLogger(__name__)
 
 BASE, RUN = "base", "run"
-CASES_OF = ("ssim", "palette_distance_oklab", "orphan_share")
+CASES_OF = ("ssim", "orphan_share")
 """Metrics whose extremes are shown, as far as they are there."""
 
 Array = Float64[np.ndarray, " N"]
@@ -123,16 +123,19 @@ class Findings:
         return _interval(mean_interval(values, prompts, seed=self.seed))
 
     def cases(self, drawn: Drawn, *, num: int) -> list[Case]:
-        """Return the best and worst pictures of some metrics, the worst first."""
+        """Return the best and worst pictures of some metrics, the worst first.
+
+        Held against the base, a picture is not good or bad but like or unlike it: none is shown.
+        """
         found = []
-        higher = {judged.info.name: judged.info.higher_is_better for judged in self.metrics}
+        judged = {each.info.name: each for each in self.metrics if each.against != BASE}
         for metric in CASES_OF:
-            values = self._items.get(metric, {}).get(RUN)
-            if values is None or higher.get(metric) is None:
+            if metric not in judged or RUN not in judged[metric].by:
                 continue
+            values = self._items[metric][RUN]
             ranked = np.argsort(values, kind="stable").tolist()
             order = [i for i in ranked if np.isfinite(values[i])]
-            if not higher[metric]:
+            if not judged[metric].info.higher_is_better:
                 order.reverse()
             for is_best, some in ((False, order[:num]), (True, order[::-1][:num])):
                 found += [self._case(metric, drawn, i, is_best=is_best) for i in some]
