@@ -8,10 +8,11 @@ import numpy as np
 from jaxtyping import Float64
 
 from eval.drawn import Drawn
-from eval.intervals import Estimate, mean_interval, paired_difference
+from eval.intervals import mean_interval, paired_difference
 from eval.metric import MetricInfo, UnavailableError
-from eval.report import Case, Interval, Judged, Missing, interval
+from eval.report import Case, Judged, Missing
 from eval.similarity import PEAK
+from eval.told import Interval
 from eval.weights import Place
 from pipeline.core.timing import Stopwatch
 
@@ -93,7 +94,9 @@ class Findings:
     def _judge(
         self, info: MetricInfo, by: Values, prompts: Sequence[str], *, against: str
     ) -> Judged:
-        told = {name: self._mean(each, prompts) for name, each in by.items()}
+        told = {
+            name: mean_interval(each, prompts, seed=self.seed).told for name, each in by.items()
+        }
         difference, verdict = None, ""
         if {BASE, RUN} <= by.keys():
             less = paired_difference(
@@ -104,7 +107,7 @@ class Findings:
                 unit=info.unit,
                 seed=self.seed,
             )
-            difference, verdict = _interval(less.estimate), less.verdict
+            difference, verdict = less.estimate.told, less.verdict
         return Judged(info=info, by=told, difference=difference, verdict=verdict, against=against)
 
     def _decibels(self, info: MetricInfo, values: Mapping[str, Values], *, against: str) -> Judged:
@@ -116,11 +119,8 @@ class Findings:
                 mse = PEAK**2 / 10 ** (told[info.name] / 10)
             mean = mean_interval(mse, seed=self.seed)
             low, high = (_decibel(each) for each in (mean.high, mean.low))
-            by[name] = interval(_decibel(mean.value), low, high)
+            by[name] = Interval.of(_decibel(mean.value), low, high)
         return Judged(info=info, by=by, against=against)
-
-    def _mean(self, values: Array, prompts: Sequence[str]) -> Interval:
-        return _interval(mean_interval(values, prompts, seed=self.seed))
 
     def cases(self, drawn: Drawn, *, num: int) -> list[Case]:
         """Return the best and worst pictures of some metrics, the worst first.
@@ -150,10 +150,6 @@ class Findings:
             values={name: value if np.isfinite(value) else None for name, value in told.items()},
             is_best=is_best,
         )
-
-
-def _interval(estimate: Estimate) -> Interval:
-    return interval(estimate.value, estimate.low, estimate.high)
 
 
 def _decibel(mse: float) -> float:
