@@ -30,7 +30,8 @@ from eval.diversity import (
     memorisation,
 )
 from eval.features import ImageFeatures
-from eval.kernel import Distance, Sample, kernel_distances
+from eval.intervals import Estimate
+from eval.kernel import Sample, kernel_distances
 from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.files import read_json, write_atomic
 from pipeline.core.picture import png_bytes
@@ -166,7 +167,7 @@ def _quantiles(values: np.ndarray[Any, Any]) -> dict[str, float]:
     return {name: round(value, 4) for name, value in distance_quantiles(values).items()}
 
 
-def _told(found: dict[str, Distance]) -> dict[str, Any]:
+def _told(found: dict[str, Estimate]) -> dict[str, Any]:
     return {
         "kernel_distance": {
             name: {"value": round(d.value, 4), "low": round(d.low, 4), "high": round(d.high, 4)}

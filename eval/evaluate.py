@@ -17,13 +17,14 @@ from eval.diversity import (
 from eval.drawn import Drawn, Picture, read_drawn, require_same
 from eval.findings import BASE, RUN, Findings
 from eval.gates import judge_gates
+from eval.intervals import verdict_of
 from eval.kernel import Sample
 from eval.metric import UnavailableError
 from eval.objective import open_features, pair_metrics, set_metrics, text_metrics
 from eval.pixels.measure import METRICS as PIXEL_METRICS
 from eval.pixels.measure import PixelMetrics
 from eval.pixels.palette import PaletteReference
-from eval.report import Interval, Judged, Missing, Report, interval
+from eval.report import Judged, Missing, Report
 from eval.weights import Place
 from pipeline.core.files import read_json
 from pipeline.data.dataset import Dataset, Split
@@ -156,9 +157,10 @@ def _against_art(
         return
     groups = [str(record["group"]) for record in held_out.records]
     target = Sample(features(_art(held_out)), groups)
+    # The judged set first: a difference is of the first less the second.
     samples = {
-        name: Sample(found.timed("features", drawn, features), drawn.prompts)
-        for name, drawn in sets.items()
+        name: Sample(found.timed("features", sets[name], features), sets[RUN].prompts)
+        for name in sorted(sets, key=[RUN, BASE].index)
     }
     for metric in metrics:
         try:
@@ -166,29 +168,16 @@ def _against_art(
         except (UnavailableError, ValueError) as error:
             found.missing.append(Missing(names=(metric.info.name,), why=str(error)))
             continue
-        by = {n: interval(d.value, d.low, d.high) for n, d in distances.items() if n in sets}
-        less = distances.get(f"{BASE} - {RUN}")
-        difference = interval(-less.value, -less.high, -less.low) if less else None
+        less = distances.get(f"{RUN} - {BASE}")
         found.metrics.append(
             Judged(
                 info=metric.info,
-                by=by,
-                difference=difference,
-                verdict=_set_verdict(difference),
+                by={name: distances[name].told for name in sets},
+                difference=less.told if less else None,
+                verdict=verdict_of(less, higher_is_better=False) if less else "",
                 against="held-out art",
             )
         )
-
-
-def _set_verdict(difference: Interval | None) -> str:
-    """Of a distance: the nearer the better."""
-    if difference is None or difference.low is None or difference.high is None:
-        return ""
-    if difference.low <= 0 <= difference.high:
-        return "not distinguishable"
-    word = "better" if difference.high < 0 else "worse"
-    near, far = sorted((abs(difference.low), abs(difference.high)))
-    return f"{word} by {abs(difference.value or 0):.3g} ({near:.3g} to {far:.3g})"
 
 
 def _memorised(

@@ -8,17 +8,18 @@ import numpy as np
 from jaxtyping import Float64
 
 from eval.drawn import Drawn
-from eval.intervals import Estimate, mean_interval, paired_difference
+from eval.intervals import mean_interval, paired_difference
 from eval.metric import MetricInfo, UnavailableError
-from eval.report import Case, Interval, Judged, Missing, interval
+from eval.report import Case, Judged, Missing
 from eval.similarity import PEAK
+from eval.told import Interval
 from eval.weights import Place
 from pipeline.core.timing import Stopwatch
 
 log = logging.getLogger(__name__)
 
 BASE, RUN = "base", "run"
-CASES_OF = ("ssim", "palette_distance_oklab", "orphan_share")
+CASES_OF = ("ssim", "orphan_share")
 """Metrics whose extremes are shown, as far as they are there."""
 
 Array = Float64[np.ndarray, " N"]
@@ -93,7 +94,9 @@ class Findings:
     def _judge(
         self, info: MetricInfo, by: Values, prompts: Sequence[str], *, against: str
     ) -> Judged:
-        told = {name: self._mean(each, prompts) for name, each in by.items()}
+        told = {
+            name: mean_interval(each, prompts, seed=self.seed).told for name, each in by.items()
+        }
         difference, verdict = None, ""
         if {BASE, RUN} <= by.keys():
             less = paired_difference(
@@ -104,7 +107,7 @@ class Findings:
                 unit=info.unit,
                 seed=self.seed,
             )
-            difference, verdict = _interval(less.estimate), less.verdict
+            difference, verdict = less.estimate.told, less.verdict
         return Judged(info=info, by=told, difference=difference, verdict=verdict, against=against)
 
     def _decibels(self, info: MetricInfo, values: Mapping[str, Values], *, against: str) -> Judged:
@@ -116,23 +119,23 @@ class Findings:
                 mse = PEAK**2 / 10 ** (told[info.name] / 10)
             mean = mean_interval(mse, seed=self.seed)
             low, high = (_decibel(each) for each in (mean.high, mean.low))
-            by[name] = interval(_decibel(mean.value), low, high)
+            by[name] = Interval.of(_decibel(mean.value), low, high)
         return Judged(info=info, by=by, against=against)
 
-    def _mean(self, values: Array, prompts: Sequence[str]) -> Interval:
-        return _interval(mean_interval(values, prompts, seed=self.seed))
-
     def cases(self, drawn: Drawn, *, num: int) -> list[Case]:
-        """Return the best and worst pictures of some metrics, the worst first."""
+        """Return the best and worst pictures of some metrics, the worst first.
+
+        Held against the base, a picture is not good or bad but like or unlike it: none is shown.
+        """
         found = []
-        higher = {judged.info.name: judged.info.higher_is_better for judged in self.metrics}
+        judged = {each.info.name: each for each in self.metrics if each.against != BASE}
         for metric in CASES_OF:
-            values = self._items.get(metric, {}).get(RUN)
-            if values is None or higher.get(metric) is None:
+            if metric not in judged or RUN not in judged[metric].by:
                 continue
+            values = self._items[metric][RUN]
             ranked = np.argsort(values, kind="stable").tolist()
             order = [i for i in ranked if np.isfinite(values[i])]
-            if not higher[metric]:
+            if not judged[metric].info.higher_is_better:
                 order.reverse()
             for is_best, some in ((False, order[:num]), (True, order[::-1][:num])):
                 found += [self._case(metric, drawn, i, is_best=is_best) for i in some]
@@ -147,10 +150,6 @@ class Findings:
             values={name: value if np.isfinite(value) else None for name, value in told.items()},
             is_best=is_best,
         )
-
-
-def _interval(estimate: Estimate) -> Interval:
-    return interval(estimate.value, estimate.low, estimate.high)
 
 
 def _decibel(mse: float) -> float:

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float, Float64
 
-from eval.kernel import Distance, Sample
+from eval.intervals import MIN_GROUPS, Estimate
+from eval.kernel import Sample
 from eval.metric import MetricInfo, Scope, UnavailableError
 from pipeline.core.seeds import derive_seed
 
@@ -38,7 +39,7 @@ Matrix = Float64[np.ndarray, "D D"]
 
 def frechet_distances(
     sets: Mapping[str, Sample], target: Sample, *, seed: int = 0
-) -> dict[str, Distance]:
+) -> dict[str, Estimate]:
     """Return each set's Fréchet distance to the target.
 
     The interval: half of the groups of both is drawn ``HALVES`` times without repetition, and the
@@ -47,7 +48,7 @@ def frechet_distances(
 
     Raises:
         UnavailableError: A set or the target has fewer than ``IMAGES_A_FEATURE`` images a feature.
-        ValueError: A set or the target has fewer than 4 groups.
+        ValueError: A set or the target has fewer than ``MIN_GROUPS`` groups.
     """
     for name, sample in (*sets.items(), ("the target", target)):
         count, dimension = sample.features.shape
@@ -56,8 +57,10 @@ def frechet_distances(
                 f"fid_lite0: {name} has {count} images, {dimension} features ask for "
                 f"{IMAGES_A_FEATURE * dimension}; kid_lite0 says the same of fewer"
             )
-        if len(set(sample.groups)) < 4:
-            raise ValueError(f"a distance needs 4 groups; {name} has {len(set(sample.groups))}")
+        if sample.num_groups < MIN_GROUPS:
+            raise ValueError(
+                f"a distance needs {MIN_GROUPS} groups; {name} has {sample.num_groups}"
+            )
     return {name: _with_interval(sample, target, seed=seed) for name, sample in sets.items()}
 
 
@@ -77,7 +80,7 @@ def frechet(left: Float[np.ndarray, "M D"], right: Float[np.ndarray, "N D"]) -> 
     return float(squared + trace - 2 * np.sqrt(np.maximum(shared, 0)).sum())
 
 
-def _with_interval(sample: Sample, target: Sample, *, seed: int) -> Distance:
+def _with_interval(sample: Sample, target: Sample, *, seed: int) -> Estimate:
     value = frechet(sample.features, target.features)
     rng = np.random.Generator(np.random.Philox(key=derive_seed(seed, "frechet_distance", 0)))
     halves = [
@@ -85,7 +88,7 @@ def _with_interval(sample: Sample, target: Sample, *, seed: int) -> Distance:
         for _ in range(HALVES)
     ]
     reach = NORMAL_95 * float(np.std(halves, ddof=1))
-    return Distance(value, value - reach, value + reach)
+    return sample.distance(value, value - reach, value + reach)
 
 
 def _gaussian(features: Float[np.ndarray, "N D"]) -> tuple[Float64[np.ndarray, " D"], Matrix]:

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from eval.told import Interval
 from pipeline.core.seeds import derive_seed
 
 DRAWS = 2000
 LEVEL = 0.95
-QUANTILES = (0.1, 0.5, 0.9)
 MIN_GROUPS = 4
 """With fewer no interval is told."""
 CHUNK = 1 << 21
@@ -34,7 +34,7 @@ Statistic = Callable[[Float64[np.ndarray, "R G"]], Float64[np.ndarray, " R"]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """A statistic of a set, with its interval."""
+    """A statistic of a set, with its interval, as it is computed."""
 
     value: float
     """NaN where no item has a value."""
@@ -46,14 +46,10 @@ class Estimate:
     num_groups: int
     """Groups they come from."""
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Summary:
-    """What a report tells of one metric over one set."""
-
-    mean: Estimate
-    quantiles: dict[float, Estimate]
-    """The 10th, 50th and 90th hundredth."""
+    @property
+    def told(self) -> Interval:
+        """Return the figures for a record."""
+        return Interval.of(self.value, self.low, self.high)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,22 +132,6 @@ def quantile_interval(
     spread = bootstrap(taken, num_groups, seed=seed, draws=draws, width=len(kept))
     low, high = middle(spread, level)
     return Estimate(value=value, low=low, high=high, num=len(kept), num_groups=num_groups)
-
-
-def summarise(
-    values: Sequence[float] | Float64[np.ndarray, " N"],
-    groups: Sequence[str] | None = None,
-    *,
-    seed: int = 0,
-    level: float = LEVEL,
-) -> Summary:
-    """Return mean and quantiles with their intervals; arguments as for ``mean_interval``."""
-    return Summary(
-        mean=mean_interval(values, groups, seed=seed, level=level),
-        quantiles={
-            q: quantile_interval(values, q, groups, seed=seed, level=level) for q in QUANTILES
-        },
-    )
 
 
 def paired_difference(

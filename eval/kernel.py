@@ -13,11 +13,11 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float, Float64, Int64
 
+from eval.intervals import LEVEL, MIN_GROUPS, Estimate, middle
 from eval.metric import MetricInfo, Scope
 from pipeline.core.seeds import derive_seed
 
 HALVES = 200
-LEVEL = 0.95
 ROWS = 256
 
 Kept = Float64[np.ndarray, "_ k"]
@@ -36,21 +36,23 @@ METRICS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Distance:
-    """A distance with the 95 % confidence interval of its mean."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
 class Sample:
     """Features of a set of images, and which of them belong together."""
 
     features: Float[np.ndarray, "M D"]
     groups: Sequence[str]
     """Siblings, or images of one prompt: drawn together, since they tell one thing, not several."""
+
+    @property
+    def num_groups(self) -> int:
+        """Things that the set tells."""
+        return len(set(self.groups))
+
+    def distance(self, value: float, low: float, high: float) -> Estimate:
+        """Return a distance of this set to another."""
+        return Estimate(
+            value=value, low=low, high=high, num=len(self.groups), num_groups=self.num_groups
+        )
 
     def half(self, rng: np.random.Generator) -> Int64[np.ndarray, " m"]:
         """Draw the images of half of the groups."""
@@ -61,7 +63,7 @@ class Sample:
 
 def kernel_distances(
     sets: Mapping[str, Sample], target: Sample, *, seed: int = 0
-) -> dict[str, Distance]:
+) -> dict[str, Estimate]:
     """Return each set's distance to the target, and with two sets or more their differences.
 
     Distances are 0 in expectation for sets drawn alike. The interval: half of the groups of each
@@ -71,22 +73,26 @@ def kernel_distances(
     target and of sets of the same groups. Deterministic given ``seed``.
 
     Raises:
-        ValueError: A set or the target has fewer than 4 groups.
+        ValueError: A set or the target has fewer than ``MIN_GROUPS`` groups.
     """
     for name, sample in (*sets.items(), ("the target", target)):
-        if len(set(sample.groups)) < 4:
-            raise ValueError(f"a distance needs 4 groups; {name} has {len(set(sample.groups))}")
+        if sample.num_groups < MIN_GROUPS:
+            raise ValueError(
+                f"a distance needs {MIN_GROUPS} groups; {name} has {sample.num_groups}"
+            )
     rng = np.random.Generator(np.random.Philox(key=derive_seed(seed, "kernel_distance", 0)))
     kept, kept_of_target = _halves(sets, target, rng)
     within_target = _within(target, kept_of_target)
     columns: dict[str, Float64[np.ndarray, " k"]] = {}
+    of = dict(sets)
     for name, sample in sets.items():
         across = _sums(sample, target, kept[name], kept_of_target)
         across /= kept[name].sum(axis=0) * kept_of_target.sum(axis=0)
         columns[name] = _within(sample, kept[name]) + within_target - 2 * across
     for a, b in combinations(sets, 2):
         columns[f"{a} - {b}"] = columns[a] - columns[b]
-    return {name: _around(float(column[0]), column[1:]) for name, column in columns.items()}
+        of[f"{a} - {b}"] = min(sets[a], sets[b], key=lambda sample: sample.num_groups)
+    return {name: _around(of[name], column) for name, column in columns.items()}
 
 
 def _halves(
@@ -113,10 +119,10 @@ def _indicator(sample: Sample, indices: Int64[np.ndarray, " m"]) -> Float64[np.n
     return found
 
 
-def _around(value: float, halves: Float64[np.ndarray, " h"]) -> Distance:
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(halves, [tail, 1 - tail]) - np.mean(halves)
-    return Distance(value, float(value + low), float(value + high))
+def _around(sample: Sample, column: Float64[np.ndarray, " k"]) -> Estimate:
+    value, centre = float(column[0]), float(column[1:].mean())
+    low, high = middle(column[1:], LEVEL)
+    return sample.distance(value, value + (low - centre), value + (high - centre))
 
 
 def _within(sample: Sample, kept: Kept) -> Float64[np.ndarray, " k"]:

@@ -21,7 +21,8 @@ from PIL import Image
 from eval import clip, frechet, kernel, lpips, pixel_error, st_lpips
 from eval.batches import Picture
 from eval.features import BATCH, NUM_FEATURES, Features, ImageFeatures
-from eval.kernel import Distance, Sample
+from eval.intervals import Estimate
+from eval.kernel import Sample
 from eval.metric import MetricInfo, UnavailableError
 from eval.weights import Place
 from pipeline.core.errors import InputError
@@ -62,7 +63,7 @@ class SetMetric:
     """A distance between sets of features."""
 
     info: MetricInfo
-    measure: Callable[[Mapping[str, Sample], Sample], Mapping[str, Distance]]
+    measure: Callable[[Mapping[str, Sample], Sample], Mapping[str, Estimate]]
     """Sets by name, and the target; raises ``UnavailableError`` where there are too few images."""
 
 

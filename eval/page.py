@@ -9,7 +9,8 @@ import jinja2
 import numpy as np
 
 from eval.diversity import HISTOGRAM_STEP
-from eval.report import Interval, Judged, Report
+from eval.report import Judged, Report
+from eval.told import Interval
 from pipeline.core.chart import COLOURS, figure_png, new_chart
 
 TEMPLATE = Path(__file__).parent / "assets" / "report.html.j2"

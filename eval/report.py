@@ -4,23 +4,14 @@
 """
 
 import dataclasses
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from eval.gates import GateResult
 from eval.metric import MetricInfo
+from eval.told import Interval, plain
 
 FORMAT = "dgx-pixels-evaluation/1"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Interval:
-    """A value and where it is with 95 % confidence; None: it cannot be told."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,23 +71,4 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Return the content of ``report.json``; what is not a number is null."""
-        told: dict[str, Any] = plain(dataclasses.asdict(self))
-        for judged in told["metrics"]:
-            judged["info"]["scope"] = judged["info"]["scope"].value
-        return {"format": FORMAT, "passes": self.passes, **told}
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON has it: tuples as lists, NaN and infinity as null."""
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def interval(value: float, low: float, high: float) -> Interval:
-    """Return an interval, None for what is not a number."""
-    return Interval(value=plain(float(value)), low=plain(float(low)), high=plain(float(high)))
+        return {"format": FORMAT, "passes": self.passes, **plain(dataclasses.asdict(self))}

@@ -20,7 +20,8 @@ from enum import Enum
 import numpy as np
 from jaxtyping import Float64
 
-from eval.rubric.resample import Draws, Interval
+from eval.rubric.resample import Draws
+from eval.told import Interval
 
 
 class Level(Enum):

@@ -16,7 +16,8 @@ from eval.rubric.agreement import Agreement, Level, agree
 from eval.rubric.answers import TIE, Rater
 from eval.rubric.key import Key
 from eval.rubric.preference import davidson
-from eval.rubric.resample import Draws, Interval, draw, totals
+from eval.rubric.resample import Draws, draw, totals
+from eval.told import Interval
 
 CHOICES = (-1, 0, 1)
 """The run that was given first, neither, the other one."""
@@ -109,7 +110,7 @@ def strengths(table: ChoiceTable, *, num_draws: int, seed: int) -> list[Strength
         wins[:, first, second], wins[:, second, first] = counts[0], counts[2]
         ties[:, first, second] = ties[:, second, first] = counts[1]
     if not wins[0].any() and not ties[0].any():
-        nothing = Interval(value=None, low=None, high=None)
+        nothing = Interval(value=None)
         return [Strength(run=run, log_strength=nothing) for run in table.key.runs]
     logs, _ = davidson(wins, ties)
     return [

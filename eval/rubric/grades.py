@@ -15,7 +15,8 @@ from eval.rubric.agreement import Agreement, Level, agree
 from eval.rubric.answers import Rater
 from eval.rubric.criteria import GRADES, NAMES
 from eval.rubric.key import Key
-from eval.rubric.resample import Draws, Interval, draw, means
+from eval.rubric.resample import Draws, draw, means
+from eval.told import Interval
 
 ALL = "human_mean"
 """Mean of all criteria, where a rater gave all of a picture."""

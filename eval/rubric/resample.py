@@ -14,39 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from eval.intervals import LEVEL, middle
+from eval.told import Interval
 from pipeline.core.seeds import derive_seed
 
-LEVEL = 0.95
 LEAST_GROUPS = 6
 """Pictures or prompts that an interval needs: that five of five go one way is chance in 2 / 2^5 =
 6 % of cases, more than the 5 % the interval leaves; of six it is 3 %."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """A figure with its 95 % interval; None where it is not defined."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-
-    @property
-    def is_above_zero(self) -> bool:
-        """Whether all of the interval is above zero."""
-        return self.low is not None and self.low > 0
-
-    @property
-    def is_below_zero(self) -> bool:
-        """Whether all of the interval is below zero."""
-        return self.high is not None and self.high < 0
-
-    def __str__(self) -> str:
-        """Such as ``3.42 (3.10 to 3.71)``."""
-        if self.value is None:
-            return "not defined"
-        if self.low is None or self.high is None:
-            return f"{self.value:.2f} (no interval)"
-        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +45,10 @@ class Draws:
         num_groups = len(np.unique(self.member[np.isfinite(of).any(axis=0)]))
         first, rest = values[0], values[1:][np.isfinite(values[1:])]
         if not np.isfinite(first):
-            return Interval(value=None, low=None, high=None)
-        if num_groups < LEAST_GROUPS or not rest.size:
-            return Interval(value=float(first), low=None, high=None)
-        tail = (1 - LEVEL) / 2
-        low, high = np.quantile(rest, [tail, 1 - tail])
-        return Interval(value=float(first), low=float(low), high=float(high))
+            return Interval(value=None)
+        if num_groups < LEAST_GROUPS:
+            return Interval(value=float(first))
+        return Interval.of(first, *middle(rest, LEVEL))
 
 
 def draw(num_raters: int, groups: Sequence[str], *, num_draws: int, seed: int) -> Draws:

@@ -5,7 +5,6 @@ Writes ``dgx-pixels-rubric-scores/1``, the fields of ``Scores`` as JSON.
 
 import dataclasses
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from eval.rubric import choices, grades
@@ -14,6 +13,7 @@ from eval.rubric.answers import read_raters
 from eval.rubric.conf import RubricMode, ScoreConfig
 from eval.rubric.consistency import RaterReport, report
 from eval.rubric.key import read_key
+from eval.told import plain
 from pipeline.core.files import write_json
 
 SCHEMA = "dgx-pixels-rubric-scores/1"
@@ -66,7 +66,7 @@ def score(cfg: ScoreConfig) -> Scores:
             preferences=tuple(choices.preferences(chosen, **how)),
             strengths=tuple(choices.strengths(chosen, **how)),
         )
-    write_json(cfg.out, {"schema": SCHEMA, **_plain(dataclasses.asdict(scores))})
+    write_json(cfg.out, {"schema": SCHEMA, **plain(dataclasses.asdict(scores))})
     return scores
 
 
@@ -104,13 +104,3 @@ def _rater(rater: RaterReport) -> str:
         f"rater {rater.rater}: {rater.num_answers} answers, {rater.num_skipped} skipped, "
         f"{rater.median_time_s:.1f} s each; {rater.num_repeats} given twice{same}"
     )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return value

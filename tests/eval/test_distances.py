@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from eval.features import ImageFeatures
-from eval.kernel import HALVES, Distance, Sample, kernel_distances
+from eval.intervals import Estimate
+from eval.kernel import HALVES, Sample, kernel_distances
 from eval.neighbours import nearest
 from pipeline.core.seeds import derive_seed
 
@@ -18,7 +19,7 @@ def alone(features: np.ndarray) -> Sample:  # type: ignore[type-arg]
     return Sample(features, [str(i) for i in range(len(features))])
 
 
-def distance(left: np.ndarray, right: np.ndarray) -> Distance:  # type: ignore[type-arg]
+def distance(left: np.ndarray, right: np.ndarray) -> Estimate:  # type: ignore[type-arg]
     return kernel_distances({"it": alone(left)}, alone(right))["it"]
 
 

@@ -67,6 +67,17 @@ def test_against_a_reference_both_sets_are_held(folders):
     assert told["ssim"].verdict.startswith("worse")
 
 
+def test_best_and_worst_likeness_is_shown_of_a_reference_and_not_of_the_base(folders):
+    against_base = EvaluateConfig(run=folders["noisy"], base=folders["clean"], num_cases=2)
+    cases = evaluate(against_base, device="cpu").cases
+    assert {case.metric for case in cases} == {"orphan_share"}
+    cfg = EvaluateConfig(run=folders["noisy"], reference=folders["clean"], num_cases=2)
+    shown = [case for case in evaluate(cfg, device="cpu").cases if case.metric == "ssim"]
+    assert [case.is_best for case in shown] == [False, False, True, True]
+    worst, best = shown[:2], shown[2:]
+    assert max(c.values["run"] for c in worst) < min(c.values["run"] for c in best)
+
+
 def test_what_cannot_be_had_is_named_and_its_gate_fails(folders):
     cfg = EvaluateConfig(run=folders["clean"], gates={"clip_text_distance_max": 0.5})
     report = evaluate(cfg, device="cpu")

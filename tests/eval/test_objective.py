@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from eval import features as features_module
-from eval.kernel import Distance, Sample
+from eval.intervals import Estimate
+from eval.kernel import Sample
 from eval.metric import Scope, UnavailableError
 from eval.objective import open_features, pair_metrics, set_metrics, text_metrics
 from eval.weights import Place
@@ -14,7 +15,7 @@ KID = set_metrics()[0]
 
 
 @pytest.fixture(scope="module")
-def kid(art: list[Picture]) -> dict[str, Distance]:
+def kid(art: list[Picture]) -> dict[str, Estimate]:
     pytest.importorskip("efficientnet_lite_pytorch")
     measured = open_features(Place())
     groups = [str(i) for i in range(len(art))]
@@ -31,7 +32,7 @@ def kid(art: list[Picture]) -> dict[str, Distance]:
     return dict(KID.measure(sets, sets["same"]))
 
 
-def test_what_is_worse_lies_farther_as_a_set(kid: dict[str, Distance]) -> None:
+def test_what_is_worse_lies_farther_as_a_set(kid: dict[str, Estimate]) -> None:
     value = {name: distance.value for name, distance in kid.items()}
     assert value["same"] <= 0 <= kid["same"].high, "a set against itself"
     assert value["same"] < value["blurred"] < value["blurred more"]
