@@ -12,7 +12,7 @@ RUN_ID ?= make-train
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 1000
 
-.PHONY: help setup train test lint smoke test-slurm bench-rivals learned-scaler demo/super-resolution demo/multi-gpu clean
+.PHONY: help setup train test lint smoke test-slurm test-eval eval-metrics bench-rivals learned-scaler demo/super-resolution demo/multi-gpu clean
 
 help:  ## show this
 	@grep -E '^[a-z/-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -58,6 +58,24 @@ test-slurm: setup  ## tests against a real Slurm on this machine (root; installs
 	@# A cluster that was up before stays up.
 	if ! deploy/slurm-local/slurm-local status > /dev/null 2>&1; then trap "deploy/slurm-local/slurm-local down" EXIT; deploy/slurm-local/slurm-local up; fi; \
 	eval "$$(deploy/slurm-local/slurm-local env)"; $(PY) -m pytest -m slurm tests/slurm
+
+test-eval: eval-metrics  ## the tests of eval against other libraries and in a Chromium, none left out
+	@command -v chromium > /dev/null && command -v chromedriver > /dev/null || { echo "error: no Chromium; apt-get install chromium chromium-driver"; exit 1; }
+	build/eval/bin/python -m pytest -m "not gpu and not slurm" tests/eval | tee build/eval/tests.log
+	@# Each one skipped is a library or a file that this environment is there to have.
+	@! grep '^SKIPPED' build/eval/tests.log
+
+eval-metrics: build/eval/.ready  ## an environment with the metrics that need torchvision, in build/eval
+
+build/eval/.ready: requirements.lock requirements-dev.lock requirements-eval.lock
+	@command -v $(PYTHON) > /dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or set PYTHON="; exit 1; }
+	rm -rf build/eval
+	$(PYTHON) -m venv build/eval
+	@# A pair built for each other. All else is as in .venv, so that the jobs run here as well.
+	build/eval/bin/python -m pip install --quiet torch==2.14.1 torchvision==0.29.1
+	build/eval/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock -r requirements-dev.lock -r requirements-eval.lock
+	build/eval/bin/python -m pip check
+	touch $@
 
 bench-rivals: build/rivals/.ready  ## the packages `jobs.bench bench=pixels` compares with, in build/rivals
 

@@ -1,9 +1,10 @@
-"""Write requirements.lock and requirements-dev.lock: every package below pyproject, with its hash.
+"""Write requirements.lock, requirements-dev.lock and requirements-eval.lock: every package, hashed.
 
     .venv/bin/python deploy/lock.py
 
 torch itself is left out: whether its CPU or its CUDA build fits is the machine's to say, and their
-hashes differ. `make setup` installs torch first, then the locks with --no-deps --require-hashes.
+hashes differ; so is torchvision, which is built with one torch. `make setup` installs torch first,
+then the first two locks with --no-deps --require-hashes; `make eval-metrics` all three elsewhere.
 """
 
 import json
@@ -14,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 HEAD = "# Made by deploy/lock.py from pyproject.toml; for CPython 3.11 on x86-64 Linux.\n"
-APART = {"torch"}
+APART = {"torch", "torchvision"}
 
 
 def resolve(requirements: list[str]) -> dict[str, str]:
@@ -32,16 +33,24 @@ def resolve(requirements: list[str]) -> dict[str, str]:
 
 
 def main() -> None:
-    """Resolve and write both locks."""
+    """Resolve and write the locks."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     runtime = resolve(project["dependencies"])
     extras = project["optional-dependencies"]
-    both = resolve([*project["dependencies"], *extras["eval"], *extras["dev"]])
-    more = {name: line for name, line in both.items() if name not in runtime}
-    for name, lines in (("requirements.lock", runtime), ("requirements-dev.lock", more)):
+    asked = [*project["dependencies"], *extras["eval"], *extras["dev"]]
+    both = resolve(asked)
+    # With what was found before, so that the locks fit each other.
+    metrics = resolve([*asked, *(line.split()[0] for line in both.values()), *extras["metrics"]])
+    locks = {"requirements": runtime, "requirements-dev": _less(both, runtime)}
+    locks["requirements-eval"] = _less(metrics, both)
+    for name, lines in locks.items():
         text = HEAD + "".join(line for _, line in sorted(lines.items()))
-        (ROOT / name).write_text(text)
-        print(f"{name}: {len(lines)} packages")
+        (ROOT / f"{name}.lock").write_text(text)
+        print(f"{name}.lock: {len(lines)} packages")
+
+
+def _less(lines: dict[str, str], there: dict[str, str]) -> dict[str, str]:
+    return {name: line for name, line in lines.items() if name not in there}
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ METRICS = (
         scope=Scope.pair,
         formula="sum over 5 layers of the mean over places of w . (f - g)^2; f, g unit features",
         source="Zhang et al. 2018, arXiv 1801.03924; package lpips 0.1.4, AlexNet, version 0.1",
-        needs=f"the eval extra and {TRUNK.name}",
+        needs=f"`make eval-metrics` and {TRUNK.name}",
     ),
 )
 
@@ -55,7 +55,8 @@ class Lpips:
             package = importlib.import_module("lpips")
         except ImportError as error:
             raise UnavailableError(
-                f"lpips: {error.name} is not installed; pip install -e '.[eval]'"
+                f"lpips: {error.name} is not installed; make eval-metrics, and the same command "
+                "with build/eval/bin/python"
             ) from None
         cache = Path(torch.hub.get_dir()) / "checkpoints"
         how = (

@@ -21,7 +21,7 @@ from tests.fakes.changes import Picture, noised
 
 def test_without_the_package_it_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lpips", None)
-    with pytest.raises(UnavailableError, match=r"lpips.*eval"):
+    with pytest.raises(UnavailableError, match=r"lpips.*make eval-metrics"):
         Lpips(Place())
 
 
