@@ -22,9 +22,9 @@ another's number.
 
 `make eval-metrics` makes `build/eval`: all that `.venv` has, with another torch, its torchvision,
 LPIPS and ST-LPIPS. `build/eval/bin/python -m jobs.evaluate` with the usual settings measures these
-as well; AlexNet's and CLIP's weights come in no package and have to be fetched once. `make test-eval`
-runs the tests of `eval` there, against other libraries' values and with the rating page in Chromium,
-and fails where one is skipped.
+as well; AlexNet's and CLIP's weights come in no package and have to be fetched once.
+`make test-eval` runs the tests of `eval` there, against other libraries' values and with the rating
+page in Chromium, and fails where one is skipped.
 """
 KINDS: tuple[tuple[str, str, tuple[MetricInfo, ...]], ...] = (
     ("Pictures in pairs", "eval/pixel_error.py, lpips.py, st_lpips.py, clip.py",
