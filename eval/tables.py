@@ -18,7 +18,7 @@ SHOWN_PX = 128
 """Side that a picture is enlarged to at least, by an integer: tables smooth what they enlarge."""
 BETTER = {True: "higher", False: "lower", None: "neither"}
 
-Cell = str | float | bool | bytes | None
+Cell = str | int | float | bool | bytes | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -64,8 +64,8 @@ def write_atomic(path: Path, data: bytes) -> None:
 def whole_folder(path: Path) -> Iterator[Path]:
     """Lend an empty folder that takes the place of ``path`` when the block ends without an error.
 
-    What stood there goes only then. A block that fails, or a process that is killed in it, leaves
-    ``path`` as it was.
+    What stood there goes only then: a block that fails leaves ``path`` as it was. A process that
+    is killed leaves it whole, the old one or the new, or absent.
 
     Raises:
         OSError: The folder above is read-only.
