@@ -71,7 +71,7 @@ def report_chart(report: Report) -> bytes:
         # With an edge more than steps: the last step, which holds all above, has a width too.
         edges = np.arange(len(counts) + 1) * HISTOGRAM_STEP
         shares = counts / max(counts.sum(), 1)
-        panels[1].stairs(shares, edges, color=COLOURS[number], label=name)
+        panels[1].stairs(shares, edges, color=COLOURS[number], label=name, linewidth=1.5, zorder=2)
     panels[1].set_xlabel("RMS to the nearest training picture")
     if report.memorisation:
         panels[1].legend()
