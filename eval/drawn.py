@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -43,25 +44,35 @@ def read_drawn(path: Path, name: str) -> Drawn:
     Raises:
         InputError: There are no pictures, or one cannot be read.
     """
-    run = RunDir(path)
-    has_prompts = run.images.is_dir()
-    if has_prompts:
-        records = read_records(run)
-        files = [run.images / str(record["file"]) for record in records]
-        prompts = [str(record["prompt"]) for record in records]
-    else:
-        files = sorted(path.glob("*.png"))
-        prompts = [file.stem for file in files]
-    if not files:
-        raise InputError(f"{path}: neither a run of jobs.generate nor a folder of PNG")
+    listed = list_drawn(path)
     return Drawn(
         name=name,
         path=path,
-        files=files,
-        prompts=prompts,
-        has_prompts=has_prompts,
-        pictures=[_read(file) for file in files],
+        files=list(listed),
+        prompts=[str(record["prompt"]) if record else file.stem for file, record in listed.items()],
+        has_prompts=RunDir(path).images.is_dir(),
+        pictures=[_read(file) for file in listed],
     )
+
+
+def list_drawn(path: Path) -> dict[Path, dict[str, Any]]:
+    """Return the pictures of a run of jobs.generate, or of a folder of PNG, in order.
+
+    Returns:
+        By file what the run's table says of it; nothing for a folder.
+
+    Raises:
+        InputError: There are no pictures.
+    """
+    run = RunDir(path)
+    listed: dict[Path, dict[str, Any]]
+    if run.images.is_dir():
+        listed = {run.images / str(record["file"]): record for record in read_records(run)}
+    else:
+        listed = {file: {} for file in sorted(path.glob("*.png"))}
+    if not listed:
+        raise InputError(f"{path}: neither a run of jobs.generate nor a folder of PNG")
+    return listed
 
 
 def require_same(first: Drawn, others: Sequence[Drawn]) -> None:

@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing beside it: tables, charts, pictures inlined."""
+"""A report as one HTML page that needs nothing beside it, and the chart in it by itself."""
 
 import base64
 from collections.abc import Mapping
@@ -28,8 +28,12 @@ def report_page(report: Report, *, title: str, pictures: Mapping[str, Path]) -> 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.ChainableUndefined)
     environment.filters |= {"figure": _figure, "span": _span}
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    chart = report_chart(report)
     page: str = template.render(
-        report=report, title=title, cases=_cases(report, pictures), chart=_chart(report)
+        report=report,
+        title=title,
+        cases=_cases(report, pictures),
+        chart=_url(chart) if chart else "",
     )
     return page
 
@@ -50,25 +54,28 @@ def _cases(report: Report, pictures: Mapping[str, Path]) -> dict[str, list[list[
     return shown
 
 
-def _chart(report: Report) -> str:
-    """Differences in units of the base's interval, and distances to training art."""
+def report_chart(report: Report) -> bytes:
+    """Return a PNG of differences in units of the base's interval, and distances to training art.
+
+    Empty where there are neither.
+    """
     differing = [each for each in report.metrics if each.difference and _width(each)]
     if not differing and not report.memorisation:
-        return ""
+        return b""
     figure, panels = new_chart(
         title="run less base; nearness to training art", x="", y="", num_panels=2
     )
     _draw_differences(panels[0], differing)
     for number, (name, told) in enumerate(report.memorisation.items()):
         counts = np.array(told["histogram"], dtype=np.float64)
-        places = np.arange(len(counts)) * HISTOGRAM_STEP
-        panels[1].step(
-            places, counts / max(counts.sum(), 1), where="post", color=COLOURS[number], label=name
-        )
+        # With an edge more than steps: the last step, which holds all above, has a width too.
+        edges = np.arange(len(counts) + 1) * HISTOGRAM_STEP
+        shares = counts / max(counts.sum(), 1)
+        panels[1].stairs(shares, edges, color=COLOURS[number], label=name, linewidth=1.5, zorder=2)
     panels[1].set_xlabel("RMS to the nearest training picture")
     if report.memorisation:
         panels[1].legend()
-    return _url(figure_png(figure))
+    return figure_png(figure)
 
 
 def _draw_differences(panel: Any, differing: list[Judged]) -> None:

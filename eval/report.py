@@ -61,6 +61,10 @@ class Report:
     cases: tuple[Case, ...] = ()
     memorisation: dict[str, Any] = field(default_factory=dict)
     """Distances to the nearest training picture, by set: quantiles and histogram."""
+    reference: dict[str, Any] = field(default_factory=dict)
+    """Pictures kept with the run: which set they are, where from, in which folder, how many."""
+    art: dict[str, Any] = field(default_factory=dict)
+    """Identity of the data set that was held against; its pictures stay where they are."""
     rates_img_per_s: dict[str, float] = field(default_factory=dict)
     """Of each kind of metric."""
 

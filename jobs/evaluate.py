@@ -6,9 +6,12 @@ python -m jobs.evaluate rubric=make 'make.runs=[BASE_RUN, LORA_RUN]'
 python -m jobs.evaluate rubric=score score.key=rubric.key.json 'score.ratings=[a.json, b.csv]'
 """
 
+import dataclasses
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jobs.conf import EvaluateJob, Rubric
 from jobs.runtime.cli import main
@@ -17,6 +20,9 @@ from pipeline.core.errors import CheckError
 from pipeline.core.files import write_atomic, write_json
 from pipeline.core.outcome import Outcome
 from pipeline.core.rundir import RunDir
+
+if TYPE_CHECKING:
+    from eval.report import Report
 
 SCHEMA = EvaluateJob
 
@@ -44,15 +50,18 @@ def run(cfg: EvaluateJob, context: JobContext) -> Outcome:
 
 def _measure(cfg: EvaluateJob, context: JobContext) -> Outcome:
     from eval.evaluate import evaluate
-    from eval.page import report_page
+    from eval.page import report_chart, report_page
 
-    report = evaluate(cfg, device=context.world.device)
+    report = _with_kept(cfg, context.run_dir, evaluate(cfg, device=context.world.device))
     folder = context.run_dir.path
     write_json(folder / "report.json", report.as_json())
     paths = {"reference": cfg.reference, "base": cfg.base, "run": cfg.run}
-    pictures = {name: _pictures(path) for name, path in paths.items() if path is not None}
+    sets = {name: path for name, path in paths.items() if path is not None}
+    pictures = {name: _pictures(path) for name, path in sets.items()}
     page = report_page(report, title=f"Evaluation {folder.name}", pictures=pictures)
     write_atomic(folder / "report.html", page.encode())
+    if chart := report_chart(report):
+        write_atomic(folder / "report.png", chart)
     for judged in report.metrics:
         value = judged.by.get("run")
         if value is not None and value.value is not None:
@@ -68,10 +77,36 @@ def _measure(cfg: EvaluateJob, context: JobContext) -> Outcome:
     values = {j.info.name: j.by["run"].value for j in report.metrics if "run" in j.by}
     known = {name: value for name, value in values.items() if value is not None}
     context.tracker.log(0, {f"eval/{name}": value for name, value in known.items()})
+    _mirror(report, context, sets)
     if not report.passes:
         missed = "; ".join(gate.why for gate in report.gates if not gate.passes)
         raise CheckError(f"gates: {missed}; {folder / 'report.html'} says more")
     return Outcome(finished=True, figures=dict(known))
+
+
+def _with_kept(cfg: EvaluateJob, run_dir: RunDir, report: "Report") -> "Report":
+    """Keep what the sets were held against: pictures as they are, art by its identity."""
+    from eval.kept import art_identity, keep_reference
+
+    held, name = (cfg.reference, "reference") if cfg.reference else (cfg.base, "base")
+    return dataclasses.replace(
+        report,
+        reference=keep_reference(held, run_dir.reference, name=name) if held else {},
+        art=art_identity(cfg.art) if cfg.art else {},
+    )
+
+
+def _mirror(report: "Report", context: JobContext, sets: Mapping[str, Path]) -> None:
+    """Give the trackers the whole report: tables with pictures, the chart, the files."""
+    from eval.tables import report_tables
+
+    folder, tracker = context.run_dir.path, context.tracker
+    for name, table in report_tables(report, pictures=sets).items():
+        tracker.log_table(0, f"eval/{name}", table.columns, table.rows, bars=table.bars)
+    files = [folder / f"report.{end}" for end in ("html", "json", "png")]
+    if files[-1].is_file():
+        tracker.log_image(0, "eval/chart", files[-1])
+    tracker.log_files("evaluation", [file for file in files if file.is_file()])
 
 
 def _pictures(path: Path) -> Path:

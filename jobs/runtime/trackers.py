@@ -3,8 +3,9 @@
 import json
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,8 @@ class WandbTracker:
     def __init__(self, cfg: TrackerConfig, run_dir: RunDir, config: Mapping[str, Any]) -> None:
         import wandb
 
+        self.has_files = False
+        """Whether something was handed over that takes time to upload."""
         folder = run_dir.path / "wandb"
         folder.mkdir(parents=True, exist_ok=True)
         self.run = wandb.init(
@@ -88,6 +91,40 @@ class WandbTracker:
         with told_not_raised():
             self.run.log({"num_images": num_images, name: wandb.Image(str(path))})
 
+    def log_table(
+        self,
+        num_images: int,
+        name: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        *,
+        bars: tuple[str, str] | None = None,
+    ) -> None:
+        """Log a table, and what of it is a bar chart; see ``Trackers.log_table``."""
+        import wandb
+
+        with told_not_raised():
+            # A column may have no value in any row, or a float where others have a whole number.
+            table = wandb.Table(list(columns), allow_mixed_types=True)
+            for row in rows:
+                table.add_data(*(_cell(value) for value in row))
+            self.run.log({"num_images": num_images, name: table})
+            if bars:
+                label, height = bars
+                chart = wandb.plot.bar(table, label, height, title=name)
+                self.run.log({"num_images": num_images, f"{name}/bars": chart})
+
+    def log_files(self, kind: str, files: Iterable[Path]) -> None:
+        """Upload files as one artifact of type ``kind``."""
+        import wandb
+
+        with told_not_raised():
+            artifact = wandb.Artifact(f"{kind}-{self.run.id}", type=kind)
+            for path in files:
+                artifact.add_file(str(path))
+            self.run.log_artifact(artifact)
+            self.has_files = True
+
     def rewind(self, num_images: int) -> None:
         """Do nothing: W&B keeps what it was told; ``num_images`` tells which row is later."""
 
@@ -98,7 +135,7 @@ class WandbTracker:
 
         In a thread, and not for ever: a job that is to be requeued must not wait for a service.
         """
-        limit_s = FINISH_S if figures and artifacts else QUICK_FINISH_S
+        limit_s = FINISH_S if (figures and artifacts) or self.has_files else QUICK_FINISH_S
         thread = threading.Thread(
             target=self._finish, args=(artifacts, figures, succeeded), daemon=True
         )
@@ -110,16 +147,11 @@ class WandbTracker:
     def _finish(
         self, artifacts: Iterable[Path], figures: Mapping[str, Any], succeeded: bool
     ) -> None:
-        import wandb
-
         with told_not_raised():
             self.run.summary.update(dict(figures))
             files = [path for path in artifacts if path.is_file()]
             if files:
-                artifact = wandb.Artifact(f"lora-{self.run.id}", type="lora")
-                for path in files:
-                    artifact.add_file(str(path))
-                self.run.log_artifact(artifact)
+                self.log_files("lora", files)
             self.run.finish(exit_code=0 if succeeded else 1)
 
 
@@ -139,6 +171,32 @@ class Trackers:
         for tracker in self.trackers:
             tracker.log_image(num_images, name, path)
 
+    def log_table(
+        self,
+        num_images: int,
+        name: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        *,
+        bars: tuple[str, str] | None = None,
+    ) -> None:
+        """Record a table where tables are shown; on disk it stands in the job's own record.
+
+        Args:
+            num_images: Position.
+            name: Of the table.
+            columns: Names.
+            rows: One cell a column: text, number, truth, None, or the bytes of a PNG.
+            bars: Columns of labels and of heights, to be drawn as a bar chart as well.
+        """
+        for mirror in self._mirrors:
+            mirror.log_table(num_images, name, columns, rows, bars=bars)
+
+    def log_files(self, kind: str, files: Iterable[Path]) -> None:
+        """Hand over files of one kind, where files are kept beside figures."""
+        for mirror in self._mirrors:
+            mirror.log_files(kind, files)
+
     def rewind(self, num_images: int) -> None:
         """Drop what comes after ``num_images``."""
         for tracker in self.trackers:
@@ -148,9 +206,12 @@ class Trackers:
         self, artifacts: Iterable[Path], *, figures: Mapping[str, Any], succeeded: bool
     ) -> None:
         """End those that have an end."""
-        for tracker in self.trackers:
-            if isinstance(tracker, WandbTracker):
-                tracker.finish(artifacts, figures=figures, succeeded=succeeded)
+        for mirror in self._mirrors:
+            mirror.finish(artifacts, figures=figures, succeeded=succeeded)
+
+    @property
+    def _mirrors(self) -> list[WandbTracker]:
+        return [each for each in self.trackers if isinstance(each, WandbTracker)]
 
 
 def build_trackers(
@@ -173,6 +234,13 @@ def told_not_raised() -> Iterator[None]:
         yield
     except Exception as error:  # whatever a client of a service may raise
         log.warning("W&B: %s: %s", type(error).__name__, error)
+
+
+def _cell(value: Any) -> Any:
+    import wandb
+    from PIL import Image
+
+    return wandb.Image(Image.open(BytesIO(value))) if isinstance(value, bytes) else value
 
 
 def _whole_lines(path: Path) -> list[str]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -57,6 +58,30 @@ def write_atomic(path: Path, data: bytes) -> None:
     """
     with _beside(path, data) as whole:
         whole.replace(path)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Lend an empty folder that takes the place of ``path`` when the block ends without an error.
+
+    What stood there goes only then: a block that fails leaves ``path`` as it was. A process that
+    is killed leaves it whole, the old one or the new, or absent.
+
+    Raises:
+        OSError: The folder above is read-only.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield scratch
+        scratch.chmod(0o755)
+        fsync_dir(scratch)
+        if path.exists():
+            shutil.rmtree(path)
+        scratch.replace(path)
+        fsync_dir(path.parent)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

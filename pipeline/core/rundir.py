@@ -6,7 +6,8 @@ runs/<job>/<experiment>/<run_id>/
   recipe.json  images/  manifest-<writer>.jsonl  manifest.parquet  contact_sheet.png  claims/
   logs/<job id>/<rank>.log     telemetry/<node>.jsonl   preflight/<node>.json
   submitit/   wandb/   array/<index>/run.json  telemetry/  preflight/
-  bench.json  smoke.json   report.json  report.html
+  bench.json  smoke.json
+  report.json  report.html  report.png   reference/index.json  *.png
 """
 
 from dataclasses import dataclass
@@ -69,6 +70,11 @@ class RunDir:
     def images(self) -> Path:
         """Generated sprites."""
         return self.path / "images"
+
+    @property
+    def reference(self) -> Path:
+        """Pictures an evaluation was held against, byte for byte, and their index."""
+        return self.path / "reference"
 
     @property
     def samples(self) -> Path:

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.errors import InputError
-from pipeline.core.files import read_json, sha256_bytes, sha256_file, write_atomic, write_json
+from pipeline.core.files import (
+    read_json,
+    sha256_bytes,
+    sha256_file,
+    whole_folder,
+    write_atomic,
+    write_json,
+)
 from pipeline.core.manifest import ManifestWriter, read_manifest
 
 
@@ -23,6 +30,28 @@ def test_a_failed_write_leaves_the_old_file(
         write_atomic(file, b"new")
     assert file.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_is_whole_or_as_it_was(tmp_path: Path) -> None:
+    def fill(text: str, *, fails: bool) -> None:
+        with whole_folder(tmp_path / "above" / "it") as folder:
+            (folder / text).write_text(text)
+            assert not (tmp_path / "above" / "it" / text).exists()
+            if fails:
+                raise OSError(28, "No space left on device")
+
+    def names() -> list[str]:
+        return sorted(str(p.relative_to(tmp_path / "above")) for p in tmp_path.rglob("above/**/*"))
+
+    with pytest.raises(OSError, match="No space"):
+        fill("none", fails=True)
+    assert names() == []
+    fill("old", fails=False)
+    with pytest.raises(OSError, match="No space"):
+        fill("half", fails=True)
+    assert names() == ["it", "it/old"]
+    fill("new", fails=False)
+    assert names() == ["it", "it/new"]
 
 
 def test_digest_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
