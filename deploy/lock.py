@@ -35,10 +35,11 @@ def resolve(requirements: list[str]) -> dict[str, str]:
 def main() -> None:
     """Resolve and write the locks."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    runtime = resolve(project["dependencies"])
     extras = project["optional-dependencies"]
     asked = [*project["dependencies"], *extras["eval"], *extras["dev"]]
     both = resolve(asked)
+    # Names of the runtime's own, versions under the pins of all: one environment holds both locks.
+    runtime = {name: both[name] for name in resolve(project["dependencies"])}
     # With what was found before, so that the locks fit each other.
     metrics = resolve([*asked, *(line.split()[0] for line in both.values()), *extras["metrics"]])
     locks = {"requirements": runtime, "requirements-dev": _less(both, runtime)}
