@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import UnidentifiedImageError
 
+from eval.batches import Picture
 from pipeline.core.errors import InputError
 from pipeline.core.picture import load_picture
 from pipeline.core.rundir import RunDir
 from pipeline.generate.summary import read_records
-
-Picture = UInt8[np.ndarray, "H W 4"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from eval.batches import Picture
 from eval.conf import EvaluateConfig, gate_of
 from eval.diversity import (
     distance_histogram,
@@ -14,16 +15,17 @@ from eval.diversity import (
     memorisation,
     near_duplicates,
 )
-from eval.drawn import Drawn, Picture, read_drawn, require_same
+from eval.drawn import Drawn, read_drawn, require_same
 from eval.findings import BASE, RUN, Findings
+from eval.frames import animations
 from eval.gates import judge_gates
 from eval.intervals import verdict_of
 from eval.kernel import Sample
 from eval.metric import UnavailableError
 from eval.objective import open_features, pair_metrics, set_metrics, text_metrics
+from eval.pixels import animation, palette
 from eval.pixels.measure import METRICS as PIXEL_METRICS
 from eval.pixels.measure import PixelMetrics
-from eval.pixels.palette import PaletteReference
 from eval.report import Judged, Missing, Report
 from eval.weights import Place
 from pipeline.core.files import read_json
@@ -94,14 +96,46 @@ def human_mean(scores: Mapping[str, Any], runs: Collection[str]) -> float:
 def _pixels(
     cfg: EvaluateConfig, sets: Mapping[str, Drawn], found: Findings, *, art: list[Picture]
 ) -> None:
+    reference = palette.PaletteReference.of(art, seed=cfg.seed) if art else None
     measure = PixelMetrics(
         native_size_px=cfg.native_size_px,
-        reference=PaletteReference.of(art, seed=cfg.seed) if art else None,
+        reference=reference,
         symmetry=cfg.symmetry,
         tiles=cfg.tiles,
     )
     values = {name: found.timed("pixels", drawn, measure) for name, drawn in sets.items()}
     found.add(sets[RUN].prompts, PIXEL_METRICS, values)
+    _flicker(sets, found)
+    if reference is not None:
+        _set_palette(sets, found, reference)
+
+
+def _flicker(sets: Mapping[str, Drawn], found: Findings) -> None:
+    """Judge animations, where the pictures' names say that they are frames."""
+    told = {name: animations(drawn) for name, drawn in sets.items()}
+    if told[RUN]:
+        values = {
+            name: {animation.METRICS[0].name: animation.measure_flicker(list(each.values()))}
+            for name, each in told.items()
+        }
+        found.add(list(told[RUN]), animation.METRICS, values)
+
+
+def _set_palette(
+    sets: Mapping[str, Drawn], found: Findings, reference: palette.PaletteReference
+) -> None:
+    """Hold all colours of each set together against those of the art."""
+    by = {}
+    for name, drawn in sets.items():
+        try:
+            distance = palette.set_palette_distance(
+                drawn.pictures, drawn.prompts, reference, seed=found.seed
+            )
+        except ValueError as error:
+            found.missing.append(Missing(names=(palette.METRICS[1].name,), why=f"{name}: {error}"))
+            return
+        by[name] = distance.told
+    found.metrics.append(Judged(info=palette.METRICS[1], by=by, against="held-out art"))
 
 
 def _texts(cfg: EvaluateConfig, sets: Mapping[str, Drawn], found: Findings, place: Place) -> None:

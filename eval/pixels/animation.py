@@ -27,7 +27,7 @@ METRICS = (
             " three frames in a row; NaN with fewer, or nothing visible"
         ),
         source="this project",
-        needs="frames of an animation",
+        needs="frames of an animation, named such as monster_slime_0_2: frame 2 of monster_slime_0",
     ),
 )
 

@@ -116,13 +116,16 @@ def test_efficiency_of_training_is_above_0_and_at_most_1(case, n):
 @given(trainings, NODES, st.floats(0.05, 1.0), st.floats(0.05, 1.0))
 def test_more_bandwidth_never_makes_a_step_longer(case, n, one, other):
     less, more = sorted((one, other))
-    assert step(case, n, fabric_share=more).step_s <= step(case, n, fabric_share=less).step_s
+    # Where the host is the bound, the same sum is made of other parts: equal but for rounding.
+    longest_s = step(case, n, fabric_share=less).step_s * (1 + 1e-12)
+    assert step(case, n, fabric_share=more).step_s <= longest_s
 
 
 @given(trainings, NODES, st.floats(0.0, 1.0), st.floats(0.0, 1.0))
 def test_hiding_more_of_all_reduce_never_makes_a_step_longer(case, n, one, other):
     less, more = sorted((one, other))
-    assert step(case, n, overlap=more).step_s <= step(case, n, overlap=less).step_s
+    longest_s = step(case, n, overlap=less).step_s * (1 + 1e-12)
+    assert step(case, n, overlap=more).step_s <= longest_s
 
 
 def test_a_vote_is_free_while_the_gpu_still_works_and_costs_where_it_does_not():
