@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from eval import clip, diversity, frechet, kernel, lpips, pixel_error, st_lpips
+from eval import clip, diversity, frechet, kernel, lpips, pixel_error, st_lpips, tile_text
 from eval.metric import MetricInfo
 from eval.pixels import measure
 from eval.rubric import metrics as rubric
@@ -27,8 +27,9 @@ as well; AlexNet's and CLIP's weights come in no package and have to be fetched 
 page in Chromium, and fails where one is skipped.
 """
 KINDS: tuple[tuple[str, str, tuple[MetricInfo, ...]], ...] = (
-    ("Pictures in pairs", "eval/pixel_error.py, lpips.py, st_lpips.py, clip.py",
-     (*pixel_error.METRICS, *lpips.METRICS, *st_lpips.METRICS, *clip.METRICS)),
+    ("Pictures in pairs, and with their prompts",
+     "eval/pixel_error.py, lpips.py, st_lpips.py, clip.py, tile_text.py",
+     (*pixel_error.METRICS, *lpips.METRICS, *st_lpips.METRICS, *clip.METRICS, *tile_text.METRICS)),
     ("Set against set", "eval/kernel.py, frechet.py", (*kernel.METRICS, *frechet.METRICS)),
     ("Pixels", "eval/pixels/", measure.METRICS),
     ("Diversity and memorisation", "eval/diversity.py", diversity.METRICS),

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float64
 from PIL import Image
 
-from eval import clip, frechet, kernel, lpips, pixel_error, st_lpips
+from eval import clip, frechet, kernel, lpips, pixel_error, st_lpips, tile_text
 from eval.batches import Picture
 from eval.features import BATCH, NUM_FEATURES, Features, ImageFeatures
 from eval.intervals import Estimate
@@ -83,6 +83,10 @@ def text_metrics() -> tuple[Offer[TextMetric], ...]:
         Offer(
             infos=clip.METRICS[1:],
             build=lambda place: clip.ClipTextDistance(clip.open_clip(place)),
+        ),
+        Offer(
+            infos=tile_text.METRICS,
+            build=lambda place: tile_text.TileText(open_features(place)),
         ),
     )
 

@@ -159,15 +159,16 @@ def _differences(
 
 
 def _copy_code(run_dir: RunDir) -> None:
-    """Copy what the job runs from, as it stands in the working tree: no caches, weights, figures.
+    """Copy what the job runs from, as it stands in the working tree: no caches, models, figures.
 
-    Weights are read where the config says they are, and checked against its digests.
+    Models are read where the config says they are, and checked against its digests. A small head
+    that belongs to code, such as a metric's, goes with it.
     """
     run_dir.path.mkdir(parents=True, exist_ok=True)
     scratch = run_dir.path / f".code-{os.getpid()}"
     shutil.rmtree(scratch, ignore_errors=True)
     ignore = shutil.ignore_patterns(
-        "__pycache__", "*.pyc", ".*", "*.safetensors", "baselines", "reference"
+        "__pycache__", "*.pyc", ".*", "*model.safetensors", "baselines", "reference"
     )
     for name in CODE:
         if (ROOT / name).is_dir():

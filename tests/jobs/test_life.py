@@ -58,6 +58,8 @@ def test_two_local_ranks_train_and_leave_a_whole_run(smoke_data: Path, tmp_path:
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 2
     assert list(run.glob("wandb/offline-run-*/run-train-smoke-it.wandb"))
     assert (run / "code" / "jobs" / "train.py").is_file()
+    assert (run / "code" / "eval" / "assets" / "tile_text.safetensors").is_file()
+    assert not list((run / "code").rglob("*model.safetensors")), "models are not copied"
     assert list(run.glob("logs/*/1.log"))
     # Once more with the same run: it is finished, and says so without training.
     again = train(smoke_data, tmp_path, "cluster=inline")
