@@ -1,9 +1,10 @@
-"""Images a second of each pixel metric, and what memory they take.
+"""Images a second of each metric of quality, and what memory they take.
 
     python -m bench.pixel_metrics --num 10000
 
-Sprites of our own drawing, 32x32, one torch thread; each metric's module alone, then all together,
-then near-duplicates and the nearest of training art. The last line of stdout is the JSON.
+Sprites of our own drawing, 32x32, one torch thread; each pixel metric's module alone, then all
+together, near-duplicates and the nearest of training art; then what compares pairs, prompts and
+sets. What cannot be had here is named on stderr. The last line of stdout is the JSON.
 """
 
 import argparse
@@ -12,7 +13,8 @@ import os
 import platform
 import resource
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -21,7 +23,10 @@ import torch
 
 from eval.diversity import near_duplicates
 from eval.intervals import mean_interval
+from eval.kernel import Sample
+from eval.metric import UnavailableError
 from eval.neighbours import nearest
+from eval.objective import SetMetric, open_features, pair_metrics, set_metrics, text_metrics
 from eval.pixels.animation import measure_flicker
 from eval.pixels.batch import Batch, Values, in_batches
 from eval.pixels.colours import measure_colours
@@ -29,6 +34,7 @@ from eval.pixels.measure import PixelMetrics
 from eval.pixels.palette import PaletteReference, measure_palette
 from eval.pixels.repeats import measure_grid, measure_tiles
 from eval.pixels.shapes import measure_shapes, measure_symmetry
+from eval.weights import Place
 from pipeline.core.errors import one_line_errors
 from pipeline.core.timing import Stopwatch
 from pipeline.data.conf import ArtKind, SourceConfig, SourceKind
@@ -98,6 +104,54 @@ def measured(images: Pictures) -> dict[str, dict[str, float]]:
     return found
 
 
+def compared(images: Pictures) -> dict[str, dict[str, float]]:
+    """Time what compares each image with its mirror image, with a prompt, and with other images.
+
+    Distances of sets are timed without their features: those are a line of their own.
+    """
+    place = Place()
+    mirrored = [image[:, ::-1] for image in images]
+    prompts = ["red wooden shield"] * len(images)
+    found: dict[str, dict[str, float]] = {}
+    for pair in pair_metrics():
+        with told_if_missing():
+            compare = pair.build(place)
+            compare(images[:8], mirrored[:8])
+            name = ", ".join(info.name for info in pair.infos)
+            found[name] = timed(images, partial(compare, right=mirrored))
+    for text in text_metrics():
+        with told_if_missing():
+            judge = text.build(place)
+            judge(images[:8], prompts[:8])
+            name = ", ".join(info.name for info in text.infos)
+            found[name] = timed(images, partial(judge, texts=prompts))
+    with told_if_missing():
+        network = open_features(place)
+        network(images[:8])
+        found["features of set metrics"] = timed(images, network)
+        rows = network(images[: 2 * NUM_TRAIN])
+        target = Sample(rows[-NUM_TRAIN:], [str(i) for i in range(len(rows[-NUM_TRAIN:]))])
+        features = np.resize(rows, (len(images), rows.shape[1]))
+        sample = Sample(features, [str(i // FRAMES) for i in range(len(images))])
+
+        def distance(metric: SetMetric, _: Pictures) -> None:
+            metric.measure({"images": sample}, target)
+
+        for metric in set_metrics():
+            with told_if_missing():
+                found[metric.info.name] = timed(images, partial(distance, metric))
+    return found
+
+
+@contextmanager
+def told_if_missing() -> Iterator[None]:
+    """Say what cannot be had here, and go on."""
+    try:
+        yield
+    except UnavailableError as error:
+        print(f"unavailable: {error}", file=sys.stderr)
+
+
 def _peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -111,7 +165,7 @@ def main() -> int:
     torch.set_num_threads(1)
     images = pictures(num)
     start_mib = _peak_mib()
-    found = measured(images)
+    found = measured(images) | compared(images)
     for name, told in found.items():
         print(f"{name:32} {told['images_per_s']:10.1f} img/s {told['peak_growth_mib']:8.1f} MiB")
     result = {

@@ -1,4 +1,6 @@
-from bench.pixel_metrics import measured, pictures
+import pytest
+
+from bench.pixel_metrics import compared, measured, pictures
 
 
 def test_every_metric_is_timed() -> None:
@@ -7,3 +9,13 @@ def test_every_metric_is_timed() -> None:
     found = measured(images)
     assert "all of these" in found
     assert all(told["images_per_s"] > 0 for told in found.values())
+
+
+def test_comparisons_are_timed_and_what_is_missing_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = compared(pictures(16))
+    assert {"tile_text", "features of set metrics"} <= set(found)
+    assert all(told["images_per_s"] > 0 for told in found.values())
+    # 16 images stand for two prompts of eight frames: too few for the interval of a distance.
+    assert "kid_lite0" in capsys.readouterr().err
