@@ -132,7 +132,7 @@ def compared(images: Pictures) -> dict[str, dict[str, float]]:
         rows = network(images[: 2 * NUM_TRAIN])
         target = Sample(rows[-NUM_TRAIN:], [str(i) for i in range(len(rows[-NUM_TRAIN:]))])
         features = np.resize(rows, (len(images), rows.shape[1]))
-        sample = Sample(features, [str(i // FRAMES) for i in range(len(images))])
+        sample = Sample(features, [str(i) for i in range(len(images))])
 
         def distance(metric: SetMetric, _: Pictures) -> None:
             metric.measure({"images": sample}, target)
@@ -162,6 +162,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.pixel_metrics", description=__doc__)
     parser.add_argument("--num", type=int, default=10_000, help="images")
     num = parser.parse_args().num
+    if num < FRAMES:
+        parser.error(f"--num is {num}; at least {FRAMES}")
     torch.set_num_threads(1)
     images = pictures(num)
     start_mib = _peak_mib()
