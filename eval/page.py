@@ -57,9 +57,10 @@ def _cases(report: Report, pictures: Mapping[str, Path]) -> dict[str, list[list[
 def report_chart(report: Report) -> bytes:
     """Return a PNG of differences in units of the base's interval, and distances to training art.
 
-    Empty where there are neither.
+    A difference without an interval, of too few groups, is in the table alone: as a dot it would
+    look certain. Empty where there are neither.
     """
-    differing = [each for each in report.metrics if each.difference and _width(each)]
+    differing = [each for each in report.metrics if _span_of(each) and _width(each)]
     if not differing and not report.memorisation:
         return b""
     figure, panels = new_chart(
@@ -81,15 +82,20 @@ def report_chart(report: Report) -> bytes:
 def _draw_differences(panel: Any, differing: list[Judged]) -> None:
     names = [each.info.name for each in differing]
     for row, each in enumerate(differing):
-        told = each.difference
-        assert told is not None
-        width = _width(each)
-        low, value, high = (float(v or 0) / width for v in (told.low, told.value, told.high))
+        low, value, high = (edge / _width(each) for edge in _span_of(each))
         panel.plot([low, high], [row, row], color=COLOURS[0])
         panel.plot([value], [row], "o", color=COLOURS[0])
     panel.axvline(0, color="#888888", linewidth=0.8)
     panel.set_yticks(range(len(names)), names, fontsize=7)
     panel.set_xlabel("difference / half width of the base's interval")
+
+
+def _span_of(judged: Judged) -> tuple[float, ...]:
+    """Low, value and high of the difference; empty where it has no interval."""
+    told = judged.difference
+    if told is None or told.low is None or told.value is None or told.high is None:
+        return ()
+    return told.low, told.value, told.high
 
 
 def _width(judged: Judged) -> float:
