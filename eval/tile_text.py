@@ -31,6 +31,8 @@ HEAD = Pinned(
     name="tile_text.safetensors",
     sha256="24a40fb20e1ce1b14b5be1ab8dc6db51db4384539aefa81e6ed20dffb2c39f45",
 )
+BLOCK = 256
+"""Pictures held at a time."""
 NUM_TEXT = 1024
 """Text features: pieces of words fall into that many bins."""
 PIECE_CHARS = (3, 4)
@@ -99,8 +101,14 @@ class TileText:
         """
         if len(images) != len(texts):
             raise ValueError(f"{len(images)} pictures cannot be paired with {len(texts)} texts")
-        pictures = self.head.pictures(self.features(images))
-        return {"tile_text": (pictures * self.head.texts(texts)).sum(axis=1)}
+        scores = np.empty(len(images))
+        # In blocks: what lies between is 4,000 numbers a picture, and the result is one.
+        for start in range(0, len(images), BLOCK):
+            rows = range(start, min(start + BLOCK, len(images)))
+            pictures = self.head.pictures(self.features([images[i] for i in rows]))
+            placed = self.head.texts([texts[i] for i in rows])
+            scores[rows.start : rows.stop] = (pictures * placed).sum(axis=1)
+        return {"tile_text": scores}
 
 
 def read_head(folder: Path = ASSETS) -> Head:

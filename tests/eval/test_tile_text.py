@@ -64,6 +64,15 @@ def test_it_is_the_same_each_time_and_one_by_one(score, held_out: list[Picture])
     assert found == pytest.approx(one_by_one, abs=1e-4)
 
 
+def test_blocks_do_not_show(
+    score, held_out: list[Picture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captions = [f"red shield {i}" for i in range(7)]
+    whole = score(held_out[:7], captions)
+    monkeypatch.setattr("eval.tile_text.BLOCK", 3)
+    np.testing.assert_allclose(score(held_out[:7], captions), whole, atol=1e-6)
+
+
 def test_heavy_noise_lowers_it(score, held_out: list[Picture]) -> None:
     clean, little, much = (
         score([noised(p, amplitude) for p in held_out], CAPTIONS).mean()
