@@ -26,7 +26,7 @@ from eval.intervals import mean_interval
 from eval.kernel import Sample
 from eval.metric import UnavailableError
 from eval.neighbours import nearest
-from eval.objective import SetMetric, open_features, pair_metrics, set_metrics, text_metrics
+from eval.objective import Offer, open_features, pair_metrics, set_metrics, text_metrics
 from eval.pixels.animation import measure_flicker
 from eval.pixels.batch import Batch, Values, in_batches
 from eval.pixels.colours import measure_colours
@@ -113,18 +113,16 @@ def compared(images: Pictures) -> dict[str, dict[str, float]]:
     mirrored = [image[:, ::-1] for image in images]
     prompts = ["red wooden shield"] * len(images)
     found: dict[str, dict[str, float]] = {}
-    for pair in pair_metrics():
+    asked: list[tuple[Offer[Any], Sequence[Any]]] = [
+        *((offer, mirrored) for offer in pair_metrics()),
+        *((offer, prompts) for offer in text_metrics()),
+    ]
+    for offer, beside in asked:
         with told_if_missing():
-            compare = pair.build(place)
-            compare(images[:8], mirrored[:8])
-            name = ", ".join(info.name for info in pair.infos)
-            found[name] = timed(images, partial(compare, right=mirrored))
-    for text in text_metrics():
-        with told_if_missing():
-            judge = text.build(place)
-            judge(images[:8], prompts[:8])
-            name = ", ".join(info.name for info in text.infos)
-            found[name] = timed(images, partial(judge, texts=prompts))
+            metric = offer.build(place)
+            metric(images[:8], beside[:8])
+            name = ", ".join(info.name for info in offer.infos)
+            found[name] = timed(images, partial(_swapped, metric, beside))
     with told_if_missing():
         network = open_features(place)
         network(images[:8])
@@ -133,13 +131,10 @@ def compared(images: Pictures) -> dict[str, dict[str, float]]:
         target = Sample(rows[-NUM_TRAIN:], [str(i) for i in range(len(rows[-NUM_TRAIN:]))])
         features = np.resize(rows, (len(images), rows.shape[1]))
         sample = Sample(features, [str(i) for i in range(len(images))])
-
-        def distance(metric: SetMetric, _: Pictures) -> None:
-            metric.measure({"images": sample}, target)
-
-        for metric in set_metrics():
+        for distance in set_metrics():
             with told_if_missing():
-                found[metric.info.name] = timed(images, partial(distance, metric))
+                compare = partial(distance.measure, {"images": sample}, target)
+                found[distance.info.name] = timed(images, partial(_alone, compare))
     return found
 
 
@@ -150,6 +145,14 @@ def told_if_missing() -> Iterator[None]:
         yield
     except UnavailableError as error:
         print(f"unavailable: {error}", file=sys.stderr)
+
+
+def _swapped(metric: Callable[..., Any], beside: Sequence[Any], images: Sequence[Any]) -> None:
+    metric(images, beside)
+
+
+def _alone(measure: Callable[[], Any], _: Sequence[Any]) -> None:
+    measure()
 
 
 def _peak_mib() -> float:

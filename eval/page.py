@@ -60,7 +60,7 @@ def report_chart(report: Report) -> bytes:
     A difference without an interval, of too few groups, is in the table alone: as a dot it would
     look certain. Empty where there are neither.
     """
-    differing = [each for each in report.metrics if _span_of(each) and _width(each)]
+    differing = [each for each in report.metrics if _edges(each) and _width(each)]
     if not differing and not report.memorisation:
         return b""
     figure, panels = new_chart(
@@ -82,7 +82,7 @@ def report_chart(report: Report) -> bytes:
 def _draw_differences(panel: Any, differing: list[Judged]) -> None:
     names = [each.info.name for each in differing]
     for row, each in enumerate(differing):
-        low, value, high = (edge / _width(each) for edge in _span_of(each))
+        low, value, high = (edge / _width(each) for edge in _edges(each))
         panel.plot([low, high], [row, row], color=COLOURS[0])
         panel.plot([value], [row], "o", color=COLOURS[0])
     panel.axvline(0, color="#888888", linewidth=0.8)
@@ -90,7 +90,7 @@ def _draw_differences(panel: Any, differing: list[Judged]) -> None:
     panel.set_xlabel("difference / half width of the base's interval")
 
 
-def _span_of(judged: Judged) -> tuple[float, ...]:
+def _edges(judged: Judged) -> tuple[float, ...]:
     """Low, value and high of the difference; empty where it has no interval."""
     told = judged.difference
     if told is None or told.low is None or told.value is None or told.high is None:

@@ -1,7 +1,6 @@
 """A report as tables of rows, for whoever shows tables: a cell may be a picture, as PNG bytes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,22 +12,11 @@ from eval.report import Case, Judged, Report
 from eval.told import Interval
 from pipeline.core.picture import load_picture, png_bytes
 from pipeline.core.sheet import contact_sheet
+from pipeline.core.table import Cell, Table
 
 SHOWN_PX = 128
 """Side that a picture is enlarged to at least, by an integer: tables smooth what they enlarge."""
 BETTER = {True: "higher", False: "lower", None: "neither"}
-
-Cell = str | int | float | bool | bytes | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Table:
-    """Rows under names."""
-
-    columns: tuple[str, ...]
-    rows: list[list[Cell]]
-    bars: tuple[str, str] | None = None
-    """Columns of labels and of heights, where the rows are a bar chart as well."""
 
 
 def report_tables(report: Report, *, pictures: Mapping[str, Path]) -> dict[str, Table]:

@@ -102,7 +102,7 @@ def _mirror(report: "Report", context: JobContext, sets: Mapping[str, Path]) -> 
 
     folder, tracker = context.run_dir.path, context.tracker
     for name, table in report_tables(report, pictures=sets).items():
-        tracker.log_table(0, f"eval/{name}", table.columns, table.rows, bars=table.bars)
+        tracker.log_table(0, f"eval/{name}", table)
     files = [folder / f"report.{end}" for end in ("html", "json", "png")]
     if files[-1].is_file():
         tracker.log_image(0, "eval/chart", files[-1])

@@ -3,7 +3,7 @@
 import json
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +13,7 @@ from jobs.conf import TrackerConfig, WandbMode
 from pipeline.core.files import write_atomic
 from pipeline.core.metrics import NullTracker, Tracker
 from pipeline.core.rundir import RunDir
+from pipeline.core.table import Cell, Table
 
 log = logging.getLogger(__name__)
 
@@ -91,27 +92,19 @@ class WandbTracker:
         with told_not_raised():
             self.run.log({"num_images": num_images, name: wandb.Image(str(path))})
 
-    def log_table(
-        self,
-        num_images: int,
-        name: str,
-        columns: Sequence[str],
-        rows: Sequence[Sequence[Any]],
-        *,
-        bars: tuple[str, str] | None = None,
-    ) -> None:
-        """Log a table, and what of it is a bar chart; see ``Trackers.log_table``."""
+    def log_table(self, num_images: int, name: str, table: Table) -> None:
+        """Log a table, and what of it is a bar chart."""
         import wandb
 
         with told_not_raised():
             # A column may have no value in any row, or a float where others have a whole number.
-            table = wandb.Table(list(columns), allow_mixed_types=True)
-            for row in rows:
-                table.add_data(*(_cell(value) for value in row))
-            self.run.log({"num_images": num_images, name: table})
-            if bars:
-                label, height = bars
-                chart = wandb.plot.bar(table, label, height, title=name)
+            shown = wandb.Table(list(table.columns), allow_mixed_types=True)
+            for row in table.rows:
+                shown.add_data(*(_cell(value) for value in row))
+            self.run.log({"num_images": num_images, name: shown})
+            if table.bars:
+                label, height = table.bars
+                chart = wandb.plot.bar(shown, label, height, title=name)
                 self.run.log({"num_images": num_images, f"{name}/bars": chart})
 
     def log_files(self, kind: str, files: Iterable[Path]) -> None:
@@ -171,26 +164,10 @@ class Trackers:
         for tracker in self.trackers:
             tracker.log_image(num_images, name, path)
 
-    def log_table(
-        self,
-        num_images: int,
-        name: str,
-        columns: Sequence[str],
-        rows: Sequence[Sequence[Any]],
-        *,
-        bars: tuple[str, str] | None = None,
-    ) -> None:
-        """Record a table where tables are shown; on disk it stands in the job's own record.
-
-        Args:
-            num_images: Position.
-            name: Of the table.
-            columns: Names.
-            rows: One cell a column: text, number, truth, None, or the bytes of a PNG.
-            bars: Columns of labels and of heights, to be drawn as a bar chart as well.
-        """
+    def log_table(self, num_images: int, name: str, table: Table) -> None:
+        """Record a table where tables are shown; on disk it stands in the job's own record."""
         for mirror in self._mirrors:
-            mirror.log_table(num_images, name, columns, rows, bars=bars)
+            mirror.log_table(num_images, name, table)
 
     def log_files(self, kind: str, files: Iterable[Path]) -> None:
         """Hand over files of one kind, where files are kept beside figures."""
@@ -236,7 +213,7 @@ def told_not_raised() -> Iterator[None]:
         log.warning("W&B: %s: %s", type(error).__name__, error)
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: Cell) -> Any:
     import wandb
     from PIL import Image
 
