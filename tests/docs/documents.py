@@ -133,12 +133,9 @@ def commands(text: str) -> list[list[str]]:
     blocks = [body for language, body in FENCE.findall(text) if language in SHELLS]
     spans = re.findall(r"(?<!`)`([^`]+)`(?!`)", FENCE.sub("", text))
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    found = []
-    for line in [*lines, *(" ".join(span.split()) for span in spans)]:
-        for part in re.split(r" && | \|\| | ; ", line.strip().removeprefix("$ ")):
-            if tokens := _words(part):
-                found.append(tokens)
-    return found
+    lines += [" ".join(span.split()) for span in spans]
+    parts = [p for line in lines for p in re.split(r" && | \|\| | ; ", line.removeprefix("$ "))]
+    return [tokens for part in parts if (tokens := _words(part))]
 
 
 def _words(line: str) -> list[str]:
