@@ -60,7 +60,7 @@ def make_project(folder: Path, *, num_runs: int) -> None:
 
 def _record(index: int, job: str) -> dict[str, Any]:
     began = LAST_DAY - datetime.timedelta(minutes=index * 37 % (NUM_DAYS * 24 * 60))
-    failed = index % 20 == 7
+    failed = index % 20 in {7, 10} and index % 40 < 20
     elapsed_s = 60.0 + index % 3000
     attempt = {
         "job_id": str(100_000 + index),

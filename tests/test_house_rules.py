@@ -45,7 +45,8 @@ def test_seeds_and_worlds_work_without_torch() -> None:
 @pytest.mark.parametrize("doc", DOCS, ids=lambda p: p.name)
 def test_links_resolve(doc: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", doc.read_text()):
-        if "://" not in target:
+        # STATUS.md tells of run folders, which stand where the runs were made and not in git.
+        if "://" not in target and not target.lstrip("<").startswith("runs/"):
             assert (doc.parent / target).exists(), target
 
 

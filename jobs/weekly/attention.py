@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.preflight.xid import Xid
 from jobs.weekly.goals import MET, NO_GOAL
 from jobs.weekly.report import Report
 from jobs.weekly.runs import Run
 from jobs.weekly.slurm import ended
 from jobs.weekly.sums import latest_first
-from jobs.weekly.text import Links, share, shorten, told
+from jobs.weekly.text import Links, count, share, shorten, told
 
 MAX_LINES = 5
 """Of one kind; the rest is a number."""
@@ -69,7 +70,8 @@ def _lost(report: Report, links: Links) -> Iterator[str]:
 
 def _hardware(report: Report) -> Iterator[str]:
     for xid, num in sorted(report.now.xids.items()):
-        yield f"**XID {xid}** in {num} attempts; docs/hardware.md says what to do."
+        action = Xid(bus="", code=xid, text="").action
+        yield f"**XID {xid}** in {count(num, 'attempt')}: {action.value}."
     for reason, time_s in sorted(report.now.throttled_s.items()):
         if time_s >= 1:
             yield f"**Throttled** ({shorten(reason)}): {told(time_s / 60, 'min')} of GPU time."

@@ -12,9 +12,10 @@ from jobs.weekly.goals import MET
 from jobs.weekly.history import of_week
 from jobs.weekly.page_use import energy_section, slurm_section
 from jobs.weekly.report import Report
-from jobs.weekly.runs import STATUSES, Run
+from jobs.weekly.runs import STATUSES, Run, last_position
 from jobs.weekly.sums import Sums, latest_first
-from jobs.weekly.text import NONE, Links, change, lasted, shorten, table, told
+from jobs.weekly.text import NONE, Links, change, count, lasted, shorten, table, told
+from pipeline.core.rundir import RunDir
 
 MAX_RUNS = 5
 MAX_FAILURES = 10
@@ -56,15 +57,16 @@ def _head(report: Report) -> Iterator[str]:
     yield f"# Status of {report.week.label}"
     yield ""
     yield (
-        f"{report.week.days}, UTC; made by `python -m jobs.status` from {len(report.found.runs):,} "
-        f"run folders, {len(report.benches.baselines)} measured baselines and git; not typed."
+        f"{report.week.days}, UTC; made by `python -m jobs.status` from "
+        f"{count(len(report.found.runs), 'run folder')}, "
+        f"{count(len(report.benches.baselines), 'measured baseline')} and git; not typed."
     )
     yield ""
     yield (
-        f"{met} of {len(report.milestones)} milestones met. {len(now.runs):,} runs: "
+        f"{met} of {len(report.milestones)} milestones met. {count(len(now.runs), 'run')}: "
         f"{', '.join(f'{now.by_status[status]:,} {status}' for status in STATUSES)}. "
-        f"{told(now.images_made)} images made, {told(now.num_trained)} LoRAs or models trained, "
-        f"{told(now.gpu_hours)} GPU-hours, {commits:,} commits."
+        f"{count(now.images_made, 'image')} made, {count(now.num_trained, 'training')} finished, "
+        f"{told(now.gpu_hours)} GPU-hours, {count(commits, 'commit')}."
     )
     yield ""
 
@@ -164,6 +166,8 @@ def _failures(report: Report, links: Links) -> Iterator[str]:
 
 
 def _jobs(report: Report, links: Links) -> Iterator[str]:
+    if not report.now.runs:
+        return
     yield "## Runs"
     yield ""
     rows, newest = [], []
@@ -174,11 +178,10 @@ def _jobs(report: Report, links: Links) -> Iterator[str]:
         rows.append((shorten(job), f"{len(runs):,}", *(f"{n:,}" for n in num), lasted(hours)))
         newest += runs[:MAX_RUNS]
     yield from table(("job", "runs", *STATUSES, "time"), rows)
-    if newest:
-        yield f"The newest {MAX_RUNS} of each job:"
-        yield ""
-        head = ("run", "status", "began", "time", "attempts", "figures")
-        yield from table(head, [_run(run, report, links) for run in newest])
+    yield f"The newest {MAX_RUNS} of each job:"
+    yield ""
+    head = ("run", "status", "began", "time", "attempts", "figures")
+    yield from table(head, [_run(run, report, links) for run in newest])
 
 
 def _run(run: Run, report: Report, links: Links) -> tuple[str, ...]:
@@ -202,10 +205,14 @@ def figures_of(run: Run) -> str:
         for name, unit in wanted
         if (value := run.figure(name)) is not None
     ]
+    if run.status != "finished" and (reached := last_position(RunDir(run.path))) is not None:
+        found.insert(0, f"reached {told(reached)} images")
     return ", ".join(found[:NUM_SHOWN]) or NONE
 
 
 def _benches(report: Report, links: Links) -> Iterator[str]:
+    if not report.held and not report.benches.places:
+        return
     yield "## Benchmarks"
     yield ""
     rows = []
@@ -235,7 +242,7 @@ def _commits(report: Report) -> Iterator[str]:
     before = of_week(report.commits, report.week.before())
     yield "## Changes"
     yield ""
-    yield f"{len(commits):,} commits without merges; {len(before):,} the week before."
+    yield f"{count(len(commits), 'commit')} without merges; {len(before):,} the week before."
     yield ""
     yield from (
         f"- `{commit.sha}` {commit.when:%m-%d} {shorten(commit.subject)}"

@@ -4,6 +4,7 @@ What cannot be read is one line each, and never ends the report.
 """
 
 import datetime
+import json
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,8 @@ from pipeline.core.files import read_json
 from pipeline.core.rundir import RunDir
 
 STATUSES = ("finished", "running", "stopped", "failed")
+TAIL_BYTES = 65536
+"""Of ``metrics.jsonl``; a row is far shorter."""
 BROKEN = (InputError, OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError)
 """What reading a file that somebody else may have written can raise."""
 
@@ -127,6 +130,17 @@ def why(error: BaseException, path: Path) -> str:
     if isinstance(error, KeyError):
         return f"{error.args[0]} is missing"
     return str(error).removeprefix(f"{path}: ")
+
+
+def last_position(run_dir: RunDir) -> float | None:
+    """Return images seen as the last whole row of ``metrics.jsonl`` has them; None: no such row."""
+    try:
+        with run_dir.metrics.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            line = file.read().rpartition(b"\n")[0].rpartition(b"\n")[2]
+        return number(json.loads(line)["num_images"])
+    except BROKEN:
+        return None
 
 
 def _folders(above: Path, *, depth: int) -> Iterator[Path]:

@@ -41,6 +41,11 @@ def change(now: float | None, then: float | None) -> str:
     return f"{by} ({100 * (now - then) / then:+.0f} %)" if then else by
 
 
+def count(num: float, noun: str) -> str:
+    """Return ``1 run``, ``2 runs``."""
+    return f"{num:,.0f} {noun}{'' if num == 1 else 's'}"
+
+
 def share(part: int, whole: int) -> str:
     """Return ``3 of 4 (75 %)``."""
     return f"{part:,} of {whole:,}" + (f" ({100 * part / whole:.0f} %)" if whole else "")

@@ -31,11 +31,13 @@ class Week:
             InputError: It is no ISO week.
         """
         try:
-            if not re.fullmatch(r"\d{4}-W\d\d", text):
+            if not re.fullmatch(r"2\d{3}-W\d\d", text, re.ASCII):
                 raise ValueError
-            return cls(datetime.datetime.strptime(f"{text}-1 +0000", "%G-W%V-%u %z"))
+            # strptime would take a 53rd week of any year.
+            monday = datetime.date.fromisocalendar(int(text[:4]), int(text[-2:]), 1)
         except ValueError:
             raise InputError(f"--week: {text!r} is no ISO week; give one as 2026-W48") from None
+        return cls(datetime.datetime.combine(monday, datetime.time(), tzinfo=datetime.UTC))
 
     @property
     def end(self) -> datetime.datetime:
