@@ -7,12 +7,14 @@ from bench.preflight.xid import Xid
 from jobs.weekly.goals import MET, NO_GOAL
 from jobs.weekly.report import Report
 from jobs.weekly.runs import Run
-from jobs.weekly.slurm import ended
+from jobs.weekly.slurm import ended, sum_slurm
 from jobs.weekly.sums import latest_first
 from jobs.weekly.text import Links, count, share, shorten, told
 
 MAX_LINES = 5
 """Of one kind; the rest is a number."""
+MOST_LOST = 0.1
+"""Share of Slurm's GPU-hours that may go into attempts that were requeued or failed."""
 LEAST_COVERAGE = 0.95
 """Share of GPU attempts below which the week's energy is not that of the week."""
 
@@ -25,6 +27,7 @@ def attention(report: Report, links: Links) -> list[str]:
         *_hardware(report),
         *_failed(report),
         *_stopped(report, links),
+        *_wasted(report),
         *_worse(report, links),
         *_unmetered(report),
         *_waiting(report),
@@ -42,7 +45,7 @@ def _broken(report: Report, links: Links) -> Iterator[str]:
     runs_dir, baselines_dir = report.places.runs_dir, report.places.baselines_dir
     lines = [
         f"**Cannot be read**: {_to(links, path, runs_dir, baselines_dir)}: {shorten(said)}."
-        for path, said in [*report.found.problems, *report.benches.problems]
+        for path, said in sorted([*report.found.problems, *report.benches.problems])
     ]
     yield from _few(lines, "records that cannot be read")
     if report.accounting.num_unread:
@@ -91,6 +94,16 @@ def _stopped(report: Report, links: Links) -> Iterator[str]:
         yield (
             f"**Stopped** and not gone on with: {len(stopped):,}, the newest {newest}; "
             "`python -m jobs.resubmit RUN` goes on."
+        )
+
+
+def _wasted(report: Report) -> Iterator[str]:
+    sums = sum_slurm(report.accounting.jobs, report.week)
+    if sums.lost_gpu_hours > MOST_LOST * sums.gpu_hours:
+        lost = sums.lost_gpu_hours / sums.gpu_hours
+        yield (
+            f"**Requeued or failed**: {told(sums.lost_gpu_hours)} of {told(sums.gpu_hours)} "
+            f"GPU-hours ({100 * lost:.0f} %) that Slurm counted."
         )
 
 

@@ -67,9 +67,13 @@ def milestones(
 
 
 def _smoke(runs: Iterable[Run], benches: Benches) -> Milestone:
-    folders = [run.path for run in runs if run.job == "smoke" and run.status == "finished"]
+    # The newest that ended has the word: an older one that was fine does not outvote it.
+    ended = [run for run in runs if run.job == "smoke" and run.status in {"finished", "failed"}]
     state, measured, source = NOT_MEASURED, "", None
-    for path in [*folders, *(kept.path for kept in benches.newest("smoke"))]:
+    paths = [*(run.path for run in ended), *(kept.path for kept in benches.newest("smoke"))]
+    if ended and ended[0].status == "failed":
+        state, measured, source, paths = MISSED, ended[0].reason, ended[0].path, []
+    for path in paths:
         try:
             record = read_smoke(path)
             checked, num = record["checked"], len(record["pictures"])

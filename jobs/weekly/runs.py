@@ -110,14 +110,13 @@ def find_runs(runs_dir: Path) -> Found:
     if not runs_dir.is_dir():
         raise InputError(f"--runs-dir: {runs_dir} is no folder")
     found = Found()
-    for folder in _folders(runs_dir, depth=3):
+    for folder in _folders(runs_dir, found, depth=3):
         run_dir = RunDir(folder)
-        if not run_dir.run_json.exists():
-            if run_dir.config.exists():
-                found.waiting.append(folder)
-            continue
         try:
-            found.runs.append(_read(run_dir))
+            if run_dir.run_json.exists():
+                found.runs.append(_read(run_dir))
+            elif run_dir.config.exists():
+                found.waiting.append(folder)
         except BROKEN as error:
             found.problems.append((run_dir.run_json, why(error, run_dir.run_json)))
     return found
@@ -143,17 +142,23 @@ def last_position(run_dir: RunDir) -> float | None:
         return None
 
 
-def _folders(above: Path, *, depth: int) -> Iterator[Path]:
+def _folders(above: Path, found: Found, *, depth: int) -> Iterator[Path]:
+    """Yield folders so deep, by name; what cannot be looked into goes to the problems."""
+    names = []
     try:
         with os.scandir(above) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_dir())
-    except OSError:
-        return
-    for name in names:
+            for entry in entries:
+                try:
+                    names += [entry.name] if entry.is_dir() else []
+                except OSError as error:
+                    found.problems.append((Path(entry.path), why(error, above)))
+    except OSError as error:
+        found.problems.append((above, why(error, above)))
+    for name in sorted(names):
         if depth == 1:
             yield above / name
         else:
-            yield from _folders(above / name, depth=depth - 1)
+            yield from _folders(above / name, found, depth=depth - 1)
 
 
 def _read(run_dir: RunDir) -> Run:

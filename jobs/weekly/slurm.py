@@ -5,6 +5,7 @@ it only the last is told, and the hours of the others are lost.
 """
 
 import datetime
+import math
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -162,8 +163,13 @@ def ended(jobs: Sequence[SlurmJob]) -> Iterator[tuple[str, str]]:
     last: dict[frozenset[str], SlurmJob] = {}
     for job in jobs:
         known = last.get(job.ids)
-        if known is None or (job.start_s or 0) >= (known.start_s or 0):
+        if known is None or _start_s(job) >= _start_s(known):
             last[job.ids] = job
     for ids, job in last.items():
         if job.state not in ALIVE:
             yield from ((each, job.state) for each in sorted(ids))
+
+
+def _start_s(job: SlurmJob) -> float:
+    """When an attempt began; what waits comes after all that ran."""
+    return math.inf if job.start_s is None else job.start_s

@@ -1,6 +1,7 @@
 """Milestones, from results that were written as the benches write them."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,25 @@ def test_without_a_record_nothing_is_measured(runs: Path) -> None:
     told = states(runs, Goals(loss=1.0, hours=1.0, latency_p95_ms=1.0))
     assert {each.state for each in told.values()} == {NOT_MEASURED}
     assert all(each.source is None for each in told.values())
+
+
+def smoke(runs: Path, where: str, *, passed: bool, started: str, status: str = "finished") -> None:
+    run = write_run(runs, where, attempt(started, reason="a picture differs"), status=status)
+    record = {
+        "format": "dgx-pixels-smoke/1", "environment": {"cpu": "a CPU"}, "settings": {},
+        "speed": {}, "pictures": [{}] * 10, "checked": {"passed": passed, "how": "equal hashes"},
+    }  # fmt: skip
+    (run / "smoke.json").write_text(json.dumps(record))
+
+
+def test_the_newest_smoke_test_has_the_word(runs: Path) -> None:
+    smoke(runs, "smoke/smoke/1", passed=True, started="2026-11-24T00:00:00+00:00")
+    assert states(runs, Goals())["M0"].state == MET
+    later = "2026-11-25T00:00:00+00:00"
+    smoke(runs, "smoke/smoke/2", passed=False, started=later, status="failed")
+    assert states(runs, Goals())["M0"].state == MISSED
+    smoke(runs, "smoke/smoke/2", passed=False, started=later)
+    assert states(runs, Goals())["M0"].state == MISSED
 
 
 @pytest.mark.parametrize(

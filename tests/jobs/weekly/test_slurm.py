@@ -36,6 +36,11 @@ def test_the_last_attempt_says_whether_a_job_is_over() -> None:
     assert "107" not in states
 
 
+def test_a_job_that_waits_to_be_run_again_is_not_over() -> None:
+    rows = "9|9|batch|NODE_FAIL|1|2|3|gres/gpu=8\n9|9|batch|PENDING|5|Unknown|0|\n"
+    assert dict(ended(parse_sacct(rows).jobs)) == {}
+
+
 @given(st.text())
 def test_lines_of_another_shape_are_counted_and_left_out(text: str) -> None:
     accounting = parse_sacct(f"{text}\n{FIXTURE.read_text()}")

@@ -123,6 +123,14 @@ def test_figures_that_are_no_numbers_count_as_none(tmp_path: Path) -> None:
     assert found.runs[0].hours is None
 
 
+def test_a_link_to_itself_is_told_and_its_neighbours_are_read(tmp_path: Path) -> None:
+    write_run(tmp_path, "train/a/1")
+    (tmp_path / "train" / "a" / "loop").symlink_to("loop")
+    found = find_runs(tmp_path)
+    assert [run.path.name for run in found.runs] == ["1"]
+    assert [path.name for path, _ in found.problems] == ["loop"]
+
+
 def test_a_folder_without_a_record_has_not_begun(tmp_path: Path) -> None:
     (tmp_path / "train/a/1").mkdir(parents=True)
     (tmp_path / "train/a/1/config.yaml").write_text("")
