@@ -6,6 +6,7 @@ goal or a price, has no default.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from jobs.weekly.goals import Goals
 from jobs.weekly.page import write_page
 from jobs.weekly.report import Places, gather
 from jobs.weekly.week import Week
-from pipeline.core.errors import one_line_errors
+from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.files import write_atomic
 
 
@@ -41,7 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         currency=given.currency,
     )
     report = gather(places, week, goals=goals, prices=prices if has_price else None)
-    write_atomic(given.out, write_page(report).encode())
+    try:
+        write_atomic(given.out, write_page(report).encode())
+    except OSError as error:
+        raise InputError(f"--out: {given.out} cannot be written ({error.strerror})") from None
     print(f"{given.out}: {week.label}, {len(report.found.runs):,} runs")
     return 0
 
@@ -57,13 +61,20 @@ def _parser() -> argparse.ArgumentParser:
     add("--runs-dir", type=Path, default=Path("runs"), help="of the runs (runs)")
     add("--baselines-dir", type=Path, default=Path("bench/baselines"), help="(bench/baselines)")
     add("--out", type=Path, default=Path("STATUS.md"), help="file to write (STATUS.md)")
-    add("--goal-loss", type=float, help="M3: validation loss to reach")
-    add("--goal-hours", type=float, help="M3: hours that may take")
-    add("--goal-latency-ms", type=float, help="M4: p95 of requests of one image, ms")
-    add("--price-per-gpu-hour", type=float, help="for all runs, instead of their configs'")
-    add("--price-per-kwh", type=float, help="for all runs, instead of their configs'")
+    add("--goal-loss", type=_amount, help="M3: validation loss to reach")
+    add("--goal-hours", type=_amount, help="M3: hours that may take")
+    add("--goal-latency-ms", type=_amount, help="M4: p95 of requests of one image, ms")
+    add("--price-per-gpu-hour", type=_amount, help="for all runs, instead of their configs'")
+    add("--price-per-kwh", type=_amount, help="for all runs, instead of their configs'")
     add("--currency", default=Prices().currency, help=f"of both ({Prices().currency})")
     return parser
+
+
+def _amount(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0")
+    return value
 
 
 if __name__ == "__main__":

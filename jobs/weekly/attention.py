@@ -131,7 +131,8 @@ def _unmetered(report: Report) -> Iterator[str]:
 def _waiting(report: Report) -> Iterator[str]:
     num = len(report.found.waiting)
     if num:
-        yield f"**Never begun**: {num:,} frozen run folders have no record; queued, or lost."
+        frozen = count(num, "frozen run folder")
+        yield f"**Never begun**: {frozen} without a record; queued, or lost."
 
 
 def _goals(report: Report) -> Iterator[str]:

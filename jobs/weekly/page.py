@@ -114,13 +114,13 @@ def _weeks(report: Report) -> Iterator[str]:
     yield ""
     now, then = report.weeks[:2]
     first = min((run.latest for run in report.found.runs), default=now.week.start)
-    shown = [_week_row(sums) for sums in report.weeks if sums.week.end > first or sums is then]
+    older = [_week_row(sums) for sums in report.weeks[2:] if sums.week.end > first]
     changes = ("change", *(change(a, b) for a, b in zip(_values(now), _values(then), strict=True)))
     head = (
         "week", "runs", "finished", "failed", "stopped", "attempts", "begun again", "images made",
         "trainings", "hours", "GPU-hours", "energy, kWh",
     )  # fmt: skip
-    yield from table(head, [shown[0], (*changes,), *shown[1:]])
+    yield from table(head, [_week_row(now), changes, _week_row(then), *older])
 
 
 def _values(sums: Sums) -> tuple[float | None, ...]:

@@ -121,6 +121,8 @@ def test_thousands_of_broken_records_are_a_few_lines(project: Path) -> None:
     [
         (["--week", "2026-W60"], "--week"),
         (["--week", "2026-W48", "--runs-dir", "nowhere"], "nowhere"),
+        (["--week", "2026-W48", "--out", "runs"], "--out"),
+        (["--week", "2026-W48", "--out", "runs/train/tiles/one/run.json/x"], "--out"),
     ],
 )
 def test_what_is_wrong_is_one_line(
@@ -131,6 +133,24 @@ def test_what_is_wrong_is_one_line(
     assert named in said
     assert said.count("\n") == 1
     assert not (project / "STATUS.md").exists()
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("amount", ["-1", "nan", "inf", "much"])
+def test_a_price_is_a_number(amount: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([f"--price-per-kwh={amount}"])
+    assert ended.value.code == EXIT_INPUT
+    assert "--price-per-kwh" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("project")
+def test_the_week_asked_for_is_told_before_that_in_front_of_it() -> None:
+    # Nothing had run by then: both weeks are there all the same.
+    assert main(["--week", "2026-W40"]) == 0
+    rows = sections(Path("STATUS.md").read_text())["Week over week"].splitlines()
+    first = [row.split("|")[1].strip() for row in rows if row.startswith("| 2026")]
+    assert first == ["2026-W40", "2026-W39"]
 
 
 def test_a_run_that_cannot_be_opened_is_told(project: Path) -> None:
