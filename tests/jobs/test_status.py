@@ -3,14 +3,17 @@
 import itertools
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from bench.status import WEEK, make_project
 from jobs.status import main
 from pipeline.core.errors import EXIT_INPUT
 from tests.fakes.records import attempt, metered, write_run
 
+ROOT = Path(__file__).parents[2]
 FIXTURE = Path(__file__).parent / "fixtures" / "sacct" / "week.txt"
 
 
@@ -151,6 +154,29 @@ def test_the_week_asked_for_is_told_before_that_in_front_of_it() -> None:
     rows = sections(Path("STATUS.md").read_text())["Week over week"].splitlines()
     first = [row.split("|")[1].strip() for row in rows if row.startswith("| 2026")]
     assert first == ["2026-W40", "2026-W39"]
+
+
+def test_the_script_runs_where_there_is_no_slurm(project: Path) -> None:
+    done = subprocess.run(
+        [ROOT / "sbatch" / "status_weekly.sh", "--week", "2026-W48",
+         f"--runs-dir={project / 'runs'}", f"--out={project / 'STATUS.md'}"],
+        cwd=project, env={"PATH": "/usr/bin:/bin", "PYTHON": sys.executable},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "# Status of 2026-W48" in (project / "STATUS.md").read_text()
+
+
+def test_the_bench_makes_records_that_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_project(tmp_path, num_runs=200)
+    assert main(["--week", WEEK]) == 0
+    text = (tmp_path / "STATUS.md").read_text()
+    assert "from 200 run folders" in text
+    assert "## Failures" in text
+    assert "Cannot be read" not in text
 
 
 def test_a_run_that_cannot_be_opened_is_told(project: Path) -> None:
