@@ -66,10 +66,10 @@ def slurm_section(report: Report) -> Iterator[str]:
             ("jobs", now.num_jobs, then.num_jobs),
             ("attempts, requeued ones counted", now.num_attempts, then.num_attempts),
             ("GPU-hours of all attempts", now.gpu_hours, then.gpu_hours),
-            ("of those, requeued or failed", now.lost_gpu_hours, then.lost_gpu_hours),
+            ("GPU-hours of attempts requeued or failed", now.lost_gpu_hours, then.lost_gpu_hours),
         )
     ]
-    rows.append(("of those, jobs with a run folder", told(own.gpu_hours), ""))
+    rows.append(("GPU-hours of jobs with a run folder", told(own.gpu_hours), ""))
     yield from table(("", "this week", "change"), rows)
     waits = [
         (shorten(partition), f"{len(values):,}", *(told(v) for v in quantiles(values)))

@@ -111,7 +111,8 @@ def _job(cells: dict[str, str]) -> SlurmJob:
         # CANCELLED by 1000; RUNNING+ where a column was too narrow.
         state=cells["State"].split(" ")[0].rstrip("+"),
         eligible_s=_time_s(cells["Eligible"]),
-        start_s=_time_s(cells["Start"]),
+        # Of one that was cancelled in the queue, sacct gives that moment as the start.
+        start_s=_time_s(cells["Start"]) if cells["AllocTRES"] else None,
         elapsed_s=float(cells["ElapsedRaw"] or 0),
         num_gpus=_gpus(cells["AllocTRES"]),
     )

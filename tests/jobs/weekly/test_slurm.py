@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from jobs.weekly.slurm import ask_sacct, ended, parse_sacct, quantiles, sum_slurm
 from jobs.weekly.week import Week
 
-FIXTURE = Path(__file__).parents[1] / "fixtures" / "sacct" / "week.txt"
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "sacct"
+FIXTURE = FIXTURES / "week.txt"
 W48 = Week.parse("2026-W48")
 JOBS = parse_sacct(FIXTURE.read_text())
 
@@ -18,6 +19,18 @@ def test_every_attempt_counts_as_far_as_it_lies_in_the_week() -> None:
     assert now.lost_gpu_hours == 8 + 4 + 0.5
     assert (now.num_jobs, now.num_attempts) == (4, 6)
     assert (then.num_jobs, then.num_attempts) == (1, 1)
+
+
+def test_a_real_cluster_is_read_whole() -> None:
+    accounting = parse_sacct((FIXTURES / "recorded.txt").read_text())
+    sums = sum_slurm(accounting.jobs, W48)
+    assert accounting.num_unread == 0
+    # 8 GPUs for 6 s; 4 for the 2 s before the requeue and the 8 s after it.
+    assert sums.gpu_hours * 3600 == pytest.approx(8 * 6 + 4 * (2 + 8))
+    assert sums.lost_gpu_hours * 3600 == pytest.approx(4 * 2)
+    assert (sums.num_jobs, sums.num_attempts) == (5, 6)
+    assert len(sums.waits_min["batch"]) == 5
+    assert dict(ended(accounting.jobs))["5"] == "CANCELLED"
 
 
 def test_waits_are_of_attempts_that_began_in_the_week() -> None:
