@@ -5,7 +5,6 @@ What cannot be read is one line each, and never ends the report.
 
 import datetime
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,9 +18,20 @@ from pipeline.core.files import read_json
 from pipeline.core.rundir import RunDir
 
 STATUSES = ("finished", "running", "stopped", "failed")
+LARGEST = 1e18
+"""Nothing that is counted here is as large."""
 TAIL_BYTES = 65536
 """Of ``metrics.jsonl``; a row is far shorter."""
-BROKEN = (InputError, OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError)
+BROKEN = (
+    InputError,
+    OSError,
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RecursionError,
+    OverflowError,
+)
 """What reading a file that somebody else may have written can raise."""
 
 
@@ -98,7 +108,8 @@ def number(value: Any) -> float | None:
     """Return a finite number as it is, anything else as None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value if math.isfinite(value) else None
+    # Whole numbers have no end in JSON, but floats do. NaN is not below anything.
+    return value if abs(value) < LARGEST else None
 
 
 def find_runs(runs_dir: Path) -> Found:
@@ -185,6 +196,12 @@ def _read(run_dir: RunDir) -> Run:
     )
 
 
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or number(value) is None or value < 0:
+        raise InputError(f"num_gpus is {value!r:.40}; a whole number from 0 is allowed")
+    return value
+
+
 def _attempt(value: Mapping[str, Any]) -> Attempt:
     began = datetime.datetime.fromisoformat(value["started"])
     if began.tzinfo is None:
@@ -201,7 +218,7 @@ def _attempt(value: Mapping[str, Any]) -> Attempt:
         job_id=str(value["job_id"]),
         began=began,
         elapsed_s=None if elapsed_s is None else max(0.0, elapsed_s),
-        num_gpus=None if num_gpus is None else int(num_gpus),
+        num_gpus=None if num_gpus is None else _count(num_gpus),
         reason=str(value.get("reason") or ""),
         telemetry=telemetry,
     )

@@ -100,6 +100,7 @@ def test_a_broken_record_is_told_and_leaves_the_others(tmp_path: Path, text: str
     "changes",
     [
         {"started": None}, {"started": "yesterday"}, {"started": 3}, {"num_gpus": "many"},
+        {"num_gpus": 10**400}, {"num_gpus": -1}, {"num_gpus": float("inf")},
         {"telemetry": [1]}, {"telemetry": {"xids": ["x"]}}, {"telemetry": {"throttled_s": 3}},
     ],
 )  # fmt: skip
