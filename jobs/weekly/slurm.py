@@ -16,6 +16,7 @@ from jobs.weekly.week import WEEK, Week
 
 FIELDS = ("JobID", "JobIDRaw", "Partition", "State", "Eligible", "Start", "ElapsedRaw", "AllocTRES")
 TIMEOUT_S = 60
+NO_SACCT = "there is no sacct here"
 LOST = ("REQUEUED", "PREEMPTED", "NODE_FAIL", "FAILED", "TIMEOUT", "OUT_OF_MEMORY", "BOOT_FAIL")
 """States of an attempt whose time went into something that had to be begun again, or was lost."""
 ALIVE = ("PENDING", "RUNNING", "SUSPENDED", "REQUEUED", "RESIZING", "PREEMPTED")
@@ -83,12 +84,14 @@ def ask_sacct(week: Week) -> Accounting:
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S
         )
+    except OSError:
+        return Accounting(silence=NO_SACCT)
     except subprocess.TimeoutExpired:
         return Accounting(silence=f"sacct did not answer in {TIMEOUT_S} s")
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["no word"])[-1]
         missing = done.returncode == 127  # what env says of a command that is not there
-        return Accounting(silence="there is no sacct here" if missing else f"sacct says: {said}")
+        return Accounting(silence=NO_SACCT if missing else f"sacct says: {said}")
     return parse_sacct(done.stdout)
 
 

@@ -2,11 +2,16 @@
 
 import itertools
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bench.status import WEEK, make_project
 from jobs.status import main
@@ -14,6 +19,7 @@ from pipeline.core.errors import EXIT_INPUT
 from tests.fakes.records import attempt, metered, write_run
 
 ROOT = Path(__file__).parents[2]
+BASELINE = ROOT / "bench" / "baselines" / "scaling.2_cores_of_amd_epyc.cpu.json"
 FIXTURE = Path(__file__).parent / "fixtures" / "sacct" / "week.txt"
 
 
@@ -177,6 +183,45 @@ def test_the_bench_makes_records_that_are_read(
     assert "from 200 run folders" in text
     assert "## Failures" in text
     assert "Cannot be read" not in text
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(10**400),
+    lambda each: st.lists(each, max_size=2) | st.dictionaries(st.text(), each, max_size=2),
+    max_leaves=3,
+)
+
+
+def leaves(value: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    parts: Any = ()
+    if isinstance(value, dict | list):
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, part in parts:
+        yield from leaves(part, *path, key)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_stands_in_a_record_the_page_is_written(
+    data: st.DataObject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for path in (
+        write_run(Path("runs"), "train/a/1", attempt(telemetry=metered()), validation_loss=0.1)
+        / "run.json",
+        Path(shutil.copy(BASELINE, write_run(Path("runs"), "bench/scaling/1") / "bench.json")),
+    ):
+        record = json.loads(path.read_text())
+        *above, last = data.draw(st.sampled_from(list(leaves(record))))
+        part = record
+        for key in above:
+            part = part[key]
+        part[last] = data.draw(JUNK)
+        path.write_text(json.dumps(record))
+    assert main(["--week", "2026-W48", f"--baselines-dir={BASELINE.parent}"]) == 0
 
 
 def test_a_run_that_cannot_be_opened_is_told(project: Path) -> None:
