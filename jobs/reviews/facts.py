@@ -99,7 +99,7 @@ def newest_samples(runs: Iterable[Run]) -> list[Sample]:
     for run in runs:
         group = run.name.rpartition("/")[0]
         if group not in found:
-            found |= {group: sample for sample in samples_of(run)}
+            found.update((group, sample) for sample in samples_of(run))
     return sorted(found.values(), key=lambda sample: not sample.name.startswith("train/"))
 
 
