@@ -43,6 +43,7 @@ def main() -> int:
 
 def _sync(argv: list[str]) -> int:
     """Send runs that W&B wrote offline; what is sent already is passed over. 1: some are left."""
+    from jobs.runtime.lineage import link
     from jobs.runtime.sync import PAUSE_S, TIMEOUT_S, TRIES, find_offline, send, still_written
 
     parser = argparse.ArgumentParser(prog="python -m jobs.review sync", description=_sync.__doc__)
@@ -68,11 +69,19 @@ def _sync(argv: list[str]) -> int:
         for each in todo:
             print(f"would send: {each.name}")
         return 0
-    left = send(todo, tries=given.tries, timeout_s=given.timeout_s, pause_s=PAUSE_S, tell=print)
+    left = send(todo, tries=given.tries, timeout_s=given.timeout_s, pause_s=PAUSE_S, tell=_say)
     for lost in left:
         print(f"left: {lost.offline.name}: {lost.why}")
+    # A server that did not answer would keep each of these waiting too.
+    loose = [] if left else link(found, tell=_say)
+    for line in loose:
+        print(f"left: {line}")
     print(f"{len(todo) - len(left)} sent, {len(left) + len(running)} left")
-    return 1 if left else 0
+    return 1 if left or loose else 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import Any
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 ENTITY = "team"
+WHEN = "2026-11-25T00:00:00Z"
 
 
 @dataclass
@@ -40,6 +41,10 @@ class Artifact:
     manifest: bytes = b""
     used_by: list[str] = field(default_factory=list)
     is_committed: bool = False
+
+    def has_name(self, name: str, alias: str) -> bool:
+        aliases = {each["alias"] for each in self.told["aliases"]}
+        return self.told["artifactCollectionName"] == name and alias in aliases
 
 
 @dataclass
@@ -70,13 +75,20 @@ class WandbServer:
             if method is None:
                 self.unknown.append(name)
                 return {}
-            return method(given)
+            try:
+                return method(given)
+            except Exception as error:
+                self.unknown.append(f"{name}: {error!r}")
+                raise
 
     def on_viewer(self, given):
         return {"viewer": {
             "id": "viewer", "entity": ENTITY, "username": "someone", "email": "", "flags": "{}",
             "teams": {"edges": []},
         }}  # fmt: skip
+
+    def on_get_default_entity(self, given):
+        return {"viewer": {"id": "viewer", "entity": ENTITY}}
 
     def on_server_features_query(self, given):
         return {"serverInfo": {"features": []}}
@@ -153,9 +165,51 @@ class WandbServer:
         return {"commitArtifact": {"artifact": told}}
 
     def on_use_artifact(self, given):
-        told = given["input"]
+        told = given.get("input", given)
         self.artifacts[int(told["artifactID"])].used_by.append(told["runName"])
         return {"useArtifact": {"artifact": {"id": told["artifactID"]}}}
+
+    # ---- what is looked up to tell what a run uses
+
+    def on_run(self, given):
+        if given["name"] not in self.runs:
+            return {"project": {"run": None}}
+        told = self.runs[given["name"]].told
+        run = {
+            "id": f"bucket-{given['name']}", "name": given["name"], "projectId": "1", "tags": [],
+            "displayName": told.get("displayName"), "sweepName": None, "state": "finished",
+            "config": "{}", "group": told.get("groupName"), "jobType": told.get("jobType"),
+            "commit": None, "readOnly": False, "createdAt": WHEN, "heartbeatAt": WHEN,
+            "description": None, "notes": None, "systemMetrics": "{}", "summaryMetrics": "{}",
+            "historyLineCount": 0, "user": {"name": "Someone", "username": "someone"},
+            "historyKeys": {},
+        }  # fmt: skip
+        return {"project": {"run": run}}
+
+    def on_artifact_membership_by_name(self, given):
+        name, _, alias = given["name"].partition(":")
+        numbers = [n for n, each in enumerate(self.artifacts) if each.has_name(name, alias)]
+        if not numbers:
+            return {"project": {"artifactCollectionMembership": None}}
+        artifact = self.artifacts[numbers[-1]]
+        project = {
+            "id": "project", "internalId": "1", "name": given["project"],
+            "entity": {"name": given["entity"]},
+        }  # fmt: skip
+        collection = {"__typename": "ArtifactSequence", "name": name, "project": project}
+        told = {
+            "__typename": "Artifact", "id": str(numbers[-1]), "artifactSequence": collection,
+            "versionIndex": 0, "artifactType": {"name": artifact.told["artifactTypeName"]},
+            "description": None, "metadata": "{}", "ttlDurationSeconds": -2,
+            "ttlIsInherited": False, "tags": [], "historyStep": None, "state": "COMMITTED",
+            "size": 1, "digest": artifact.told["digest"], "commitHash": None, "fileCount": 1,
+            "createdAt": WHEN, "updatedAt": None, "aliases": [],
+        }  # fmt: skip
+        membership = {
+            "__typename": "ArtifactCollectionMembership", "id": "membership", "versionIndex": 0,
+            "createdAt": WHEN, "aliases": [], "artifactCollection": collection, "artifact": told,
+        }  # fmt: skip
+        return {"project": {"artifactCollectionMembership": membership}}
 
     # ---- the other two
 
