@@ -37,7 +37,7 @@ def main() -> int:
     runs, broken = read_runs(given.runs)
     page = review_page(runs, title=given.title, broken=broken, max_rows=given.rows)
     write_atomic(given.out, page.encode())
-    print(f"{given.out}: {len(runs)} runs" + (f", {len(broken)} not read" if broken else ""))
+    print(f"{given.out}: {len(runs)} of {len(runs) + len(broken)} runs could be read")
     return 0
 
 
