@@ -17,6 +17,8 @@ FIGURES = {
 }
 """Figures of ``run.json`` that a row of runs shows, by job."""
 MAX_FIGURES = 3
+MAX_CASES = 12
+"""Prompts of one evaluation that are shown."""
 MAX_PICTURE_BYTES = 2 * 2**20
 """A larger picture stays where it is: the page is to be sent and opened."""
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -55,6 +57,17 @@ class Compared:
     report: Mapping[str, Any]
     chart: bytes
     """Differences and nearness to training art; empty: the run left none."""
+    cases: Sequence["Pair"] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pair:
+    """One prompt as every set has it."""
+
+    prompt: str
+    what: str
+    pictures: Mapping[str, bytes]
+    """By set, the base first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,8 +127,25 @@ def compared(runs: Iterable[Run]) -> list[Compared]:
         report = run.told("report.json")
         if report is not None:
             chart = _picture(run.run_dir.path / "report.png")
-            found.append(Compared(name=run.name, report=report, chart=chart))
+            cases = _cases(report)
+            found.append(Compared(name=run.name, report=report, chart=chart, cases=cases))
     return found[::-1]
+
+
+def _cases(report: Mapping[str, Any]) -> list[Pair]:
+    """Return the report's first cases of which a picture is still where it was."""
+    found: list[Pair] = []
+    for case in report.get("cases", []):
+        folders = {name: Path(about["path"]) for name, about in report["sets"].items()}
+        pictures = {
+            name: _picture(folder / "images" / case["file"]) or _picture(folder / case["file"])
+            for name, folder in folders.items()
+        }
+        there = {name: png for name, png in pictures.items() if png}
+        if there and len(found) < MAX_CASES:
+            what = f"{'best' if case['is_best'] else 'worst'} {case['metric']}"
+            found.append(Pair(prompt=str(case["prompt"]), what=what, pictures=there))
+    return found
 
 
 def benches(runs: Iterable[Run]) -> list[Bench]:
