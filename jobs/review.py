@@ -44,7 +44,15 @@ def main() -> int:
 def _sync(argv: list[str]) -> int:
     """Send runs that W&B wrote offline; what is sent already is passed over. 1: some are left."""
     from jobs.runtime.lineage import link
-    from jobs.runtime.sync import PAUSE_S, TIMEOUT_S, TRIES, find_offline, send, still_written
+    from jobs.runtime.sync import (
+        NO_ANSWER,
+        PAUSE_S,
+        TIMEOUT_S,
+        TRIES,
+        find_offline,
+        send,
+        still_written,
+    )
 
     parser = argparse.ArgumentParser(prog="python -m jobs.review sync", description=_sync.__doc__)
     parser.add_argument("runs", type=Path, nargs="*", default=[Path("runs")], help=RUNS_HELP)
@@ -73,7 +81,8 @@ def _sync(argv: list[str]) -> int:
     for lost in left:
         print(f"left: {lost.offline.name}: {lost.why}")
     # A server that did not answer would keep each of these waiting too.
-    loose = [] if left else link(found, tell=_say)
+    is_silent = any(lost.why == NO_ANSWER for lost in left)
+    loose = [] if is_silent else link(found, tell=_say)
     for line in loose:
         print(f"left: {line}")
     print(f"{len(todo) - len(left)} sent, {len(left) + len(running)} left")

@@ -28,6 +28,8 @@ KEY = re.compile(r"wandb_v\d+_\w+|\b[0-9a-f]{40}\b")
 TORN = "incomplete record"
 """What the client (0.31.0) says of a file whose writer was killed: all before it was sent."""
 NO_ANSWER = "the server did not answer in time"
+HEADER_BYTES = 7
+"""Of a file without a record."""
 STARTS = r"offline-run-(\d{8}_\d{6})-"
 
 
@@ -80,6 +82,7 @@ class Left:
 def find_offline(roots: Sequence[Path]) -> list[Offline]:
     """Return attempts that W&B wrote offline, in the order in which they began.
 
+    Files of those that were killed before anything was in them are passed over.
     So the attempts of one run are sent in theirs, and what made an artifact before what used it.
 
     Args:
@@ -94,7 +97,8 @@ def find_offline(roots: Sequence[Path]) -> list[Offline]:
             raise InputError(f"{root}: no such folder")
         for pattern in ("wandb/offline-run-*/*.wandb", "*/*/*/wandb/offline-run-*/*.wandb"):
             for file in root.resolve().glob(pattern):
-                found[file] = Offline(run_dir=RunDir(file.parents[2]), file=file)
+                if file.stat().st_size > HEADER_BYTES:
+                    found[file] = Offline(run_dir=RunDir(file.parents[2]), file=file)
     return sorted(found.values(), key=lambda each: (each.started, str(each.file)))
 
 

@@ -159,13 +159,19 @@ def test_a_killed_writers_file_is_sent_once_up_to_its_torn_end(runs, server):
     assert not torn.is_sent
 
 
-def test_an_empty_file_is_left_and_holds_up_nothing(runs, server):
-    first, second, _ = find_offline([runs])
-    first.file.write_bytes(first.file.read_bytes()[:7])
-    left = send([first, second], tries=2, pause_s=0.0, tell=lambda _: None)
-    assert [each.offline.run_dir.path.name for each in left] == ["d"]
-    assert left[0].why
+def test_a_broken_file_is_left_and_an_empty_one_passed_over_and_neither_holds_up_the_rest(
+    runs, server
+):
+    broken, _, empty = find_offline([runs])
+    empty.file.write_bytes(empty.file.read_bytes()[:7])
+    data = broken.file.read_bytes()
+    broken.file.write_bytes(data[:20] + bytes(byte ^ 255 for byte in data[20:60]) + data[60:])
+    done = review(runs, "--tries=1")
+    assert done.returncode == 1
+    assert [line for line in done.stdout.splitlines() if line.startswith("left: prepare/tiles/d")]
+    assert "1 sent" in done.stdout
     assert set(server.runs) == {"train-tiles-a"}
+    assert "train-tiles-a uses dataset-tiles" in done.stdout  # which is not there, and is said
 
 
 def test_a_run_that_runs_is_left_alone_but_for_its_earlier_attempts(runs, server):
