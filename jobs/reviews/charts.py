@@ -5,6 +5,7 @@ from typing import Any
 
 from jobs.reviews.runs import Run, read_curve
 from pipeline.core.chart import COLOURS, figure_png, new_chart
+from pipeline.core.errors import InputError
 
 CURVES = {"train/loss": "while training", "validation/loss": "on held-out images"}
 """What is drawn of a training, a panel each, and its title."""
@@ -14,16 +15,34 @@ MAX_WEEKS = 26
 """Weeks in one chart, the newest."""
 
 
-def loss_chart(runs: Sequence[Run]) -> bytes:
-    """Return a PNG of loss against images seen, of the newest trainings; empty: none has a loss.
+def with_loss(runs: Sequence[Run], broken: list[str]) -> list[Run]:
+    """Return the newest trainings that have a loss, oldest first, as many as one chart takes.
 
     Args:
-        runs: Trainings, oldest first.
+        runs: Oldest first.
+        broken: Takes a line for each whose figures cannot be read.
+    """
+    found: list[Run] = []
+    for run in reversed(runs):
+        try:
+            if run.job == "train" and read_curve(run.run_dir.metrics, "train/loss")[0]:
+                found.append(run)
+        except InputError as error:
+            broken.append(str(error))
+        if len(found) == MAX_CURVES:
+            break
+    return found[::-1]
+
+
+def loss_chart(drawn: Sequence[Run]) -> bytes:
+    """Return a PNG of loss against images seen; empty: there are no runs.
+
+    Args:
+        drawn: Trainings with a loss, oldest first.
 
     Raises:
         InputError: A ``metrics.jsonl`` is broken.
     """
-    drawn = [run for run in runs if read_curve(run.run_dir.metrics, "train/loss")[0]][-MAX_CURVES:]
     if not drawn:
         return b""
     figure, panels = new_chart(title="", x="images seen", y="loss", num_panels=len(CURVES))

@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from jobs.reviews.charts import MAX_CURVES, hours_chart, loss_chart
+from jobs.reviews.charts import MAX_CURVES, hours_chart, loss_chart, with_loss
 from jobs.reviews.facts import (
     benches,
     compared,
@@ -19,7 +19,6 @@ from jobs.reviews.facts import (
     told_or_listed,
 )
 from jobs.reviews.runs import Run
-from pipeline.core.errors import InputError
 
 TEMPLATE = Path(__file__).parent / "assets" / "review.html.j2"
 MAX_SHEETS = 8
@@ -50,7 +49,7 @@ def review_page(
         statuses=Counter(run.status for run in runs),
         span=(runs[0].started, runs[-1].started) if runs else ("", ""),
         max_curves=MAX_CURVES,
-        loss=_loss(runs, lost),
+        loss=loss_chart(with_loss(runs, lost)),
         sheets=newest_samples(newest)[:MAX_SHEETS],
         compared=compared(whole),
         benches=benches(whole),
@@ -59,17 +58,6 @@ def review_page(
         broken=lost,
     )
     return page
-
-
-def _loss(runs: Sequence[Run], broken: list[str]) -> bytes:
-    readable = []
-    for run in runs:
-        try:
-            if run.job == "train" and loss_chart([run]):
-                readable.append(run)
-        except InputError as error:
-            broken.append(str(error))
-    return loss_chart(readable)
 
 
 def _url(png: bytes) -> str:
