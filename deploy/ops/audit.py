@@ -3,7 +3,7 @@
     python deploy/ops/audit.py PIP_AUDIT SITE_PACKAGES
 
 Exit status 0: none known, or the database did not answer, which is said and is no clean bill; 1:
-some are known that ``audit_exceptions.toml`` does not let pass; 2: pip-audit or that file is broken.
+some are known that ``audit_exceptions.toml`` does not let pass; 2: pip-audit or it is broken.
 """
 
 import argparse
