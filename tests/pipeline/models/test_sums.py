@@ -4,8 +4,6 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -101,7 +99,6 @@ def test_a_listed_adapter_is_checked(tmp_path: Path) -> None:
     file.write_bytes(b"weights")
     write_sums(tmp_path)
     file.write_bytes(b"others")
-    # Refused before any model is looked at.
-    unused: Any = SimpleNamespace(pipeline=None)
+    model = load_model(ModelConfig(family=FamilyName.pixelnano, path=ASSETS), device="cpu")
     with pytest.raises(InputError, match=NAME):
-        lora.Adapters(unused, [[LoraUse(path=file)]], fuse=False)
+        lora.apply(model, [LoraUse(path=file)])
