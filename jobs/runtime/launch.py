@@ -150,7 +150,11 @@ def _submit_slurm(run_dir: RunDir, cluster: ClusterConfig, *, name: str, array: 
     import submitit
     from submitit.core.utils import FailedJobError
 
-    executor = submitit.SlurmExecutor(run_dir.submitit, max_num_timeout=cluster.max_requeues)
+    executor = submitit.SlurmExecutor(
+        run_dir.submitit,
+        max_num_timeout=cluster.max_requeues,
+        python=_quoted(cluster.container_python) if cluster.container_python else None,
+    )
     executor.update_parameters(**slurm_parameters(run_dir, cluster, name=name))
     try:
         return _submit(executor, run_dir, array=array)
