@@ -105,6 +105,8 @@ def slurm_parameters(run_dir: RunDir, cluster: ClusterConfig, *, name: str) -> d
         srun_args.append(f"--cpus-per-task={cluster.cpus_per_task}")
     if cluster.container_image:
         srun_args.append(f"--container-image={cluster.container_image}")
+        # pyxis starts in the image's own folder, which may hold another copy of this code.
+        srun_args.append(f"--container-workdir={run_dir.code}")
         if cluster.container_mounts:
             srun_args.append(f"--container-mounts={','.join(cluster.container_mounts)}")
     told: dict[str, Any] = {

@@ -38,6 +38,14 @@ def test_the_images_interpreter_runs_the_job(
     assert commands[0].startswith(f"{runs} -u -m submitit")
 
 
+def test_the_frozen_code_is_where_an_image_starts(tmp_path: Path) -> None:
+    run_dir = RunDir(tmp_path)
+    told = launch.slurm_parameters(run_dir, ClusterConfig(container_image="i"), name="x")
+    assert f"--container-workdir={run_dir.code}" in told["srun_args"]
+    told = launch.slurm_parameters(run_dir, ClusterConfig(), name="x")
+    assert not [a for a in told["srun_args"] if "container" in a]
+
+
 def test_a_stop_without_slurms_client_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
