@@ -54,8 +54,20 @@ def main() -> None:
     print(f"{len(files)} files")
 
 
+class _Dumper(yaml.SafeDumper):
+    """Lists and dashboards inside a manifest stay lines, so that a change of one can be read."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def _yaml(data: object) -> str:
-    return HEAD + yaml.safe_dump(data, sort_keys=False, width=100)
+    return HEAD + yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=100)
 
 
 def _runbook() -> str:

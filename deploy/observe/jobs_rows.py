@@ -92,7 +92,8 @@ JOB_SIGNALS: tuple[Signal, ...] = (
     _row("up", "whether a target answers", ("utilisation", "Targets that answer"),
          "min by (job, instance) (up)", legend="{{job}} {{instance}}",
          alerts=(
-             Alert(name="ExporterDown", severity="critical", expr='up{job=~"dcgm|node"} == 0',
+             Alert(name="ExporterDown", severity="critical",
+                   expr='up{job=~"dcgm|node|node-exporter"} == 0',
                    summary="{{ $labels.job }} exporter {{ $labels.instance }} does not answer",
                    action="Nothing is watched there: restart the exporter, look at the node."),
              Alert(name="ExporterMissing", severity="critical", expr='absent(up{job="dcgm"})',

@@ -8,6 +8,8 @@ from deploy.observe.dashboards import dashboard
 from deploy.observe.table import DASHBOARDS
 
 NAMESPACE = "dgx-pixels"
+OPERATOR = "gpu-operator"
+"""The GPU Operator's, where it looks for the list of counters."""
 RELEASE = {"release": "kube-prometheus-stack"}
 """The label by which the chart's Prometheus picks its rules and monitors."""
 LISTS = {False: "dcgm-counters-to-4-5", True: "dcgm-counters-from-4-6"}
@@ -33,6 +35,7 @@ def manifests() -> dict[str, Any]:
     for renamed, name in LISTS.items():
         data = {"dcgm-metrics.csv": rules.counters(renamed=renamed)}
         files[f"{name}.yaml"] = _object("v1", "ConfigMap", name, {}, data=data)
+        files[f"{name}.yaml"]["metadata"]["namespace"] = OPERATOR
     for name in DASHBOARDS:
         data = {f"{name}.json": json.dumps(dashboard(name), indent=1)}
         files[f"dashboard-{name}.yaml"] = _object(
@@ -41,7 +44,6 @@ def manifests() -> dict[str, Any]:
     files["kustomization.yaml"] = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "namespace": NAMESPACE,
         "resources": sorted(files),
     }
     return files
@@ -127,7 +129,7 @@ def _monitor() -> dict[str, Any]:
         "metricRelabelings": scrape.relabelling(camel=True),
     }
     spec = {
-        "namespaceSelector": {"matchNames": ["gpu-operator"]},
+        "namespaceSelector": {"matchNames": [OPERATOR]},
         "selector": {"matchLabels": {"app": "nvidia-dcgm-exporter"}},
         "endpoints": [endpoint],
     }

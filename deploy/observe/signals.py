@@ -29,7 +29,7 @@ class Signal:
     """One thing that is watched: where it comes from, its panel, its alerts."""
 
     name: str
-    """A field of ``bench.telemetry.fields``, or the name of a metric that is not DCGM's."""
+    """A field of ``bench.telemetry.fields``, another exporter's metric, or what a query makes."""
     about: str
     dashboard: str = ""
     panel: str = ""

@@ -74,6 +74,18 @@ def test_promtool_takes_rules_and_configuration() -> None:
     promtool("check", "config", str(ROOT / "deploy/slurm/prometheus.yml"))
 
 
+def routed(*labels: str) -> str:
+    config = f"--config.file={ROOT / 'deploy/slurm/alertmanager.yml'}"
+    command = ["amtool", "config", "routes", "test", config, *labels]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_alertmanager_sends_each_severity_where_it_belongs() -> None:
+    assert routed("severity=critical") == "wake-somebody"
+    assert routed("severity=info") == "shown-only"
+    assert routed("severity=warning") == "read-in-the-morning"
+
+
 def test_every_alert_fires_and_is_silent_under_both_names(tmp_path: Path) -> None:
     assert set(GPU_CASES) | set(OTHER_CASES) == set(ALERTS)
     told = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": all_cases()}
