@@ -12,7 +12,7 @@ RUN_ID ?= make-train
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 1000
 
-.PHONY: help setup train test lint smoke test-slurm test-eval eval-metrics bench-rivals learned-scaler sbom audit secrets lint-ops demo/super-resolution demo/multi-gpu clean
+.PHONY: help setup train test lint smoke test-slurm test-eval test-prometheus status eval-metrics bench-rivals learned-scaler sbom audit secrets lint-ops demo/super-resolution demo/multi-gpu clean
 
 help:  ## show this
 	@grep -E '^[a-z/-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -52,6 +52,14 @@ lint: setup  ## format, lint, types, import layers
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	.venv/bin/lint-imports
+	$(PY) -m deploy.observe.generate --check
+
+test-prometheus: setup  ## rules and dashboards against a real Prometheus
+	@command -v promtool > /dev/null && command -v amtool > /dev/null || { echo "error: no Prometheus; apt-get install prometheus prometheus-alertmanager"; exit 1; }
+	$(PY) -m pytest -m prometheus tests/deploy
+
+status: setup  ## this week's STATUS.md
+	$(PY) -m jobs.status
 
 test-slurm: setup  ## tests against a real Slurm on this machine (root; installs it with apt when absent)
 	@command -v slurmctld > /dev/null || test -x /usr/sbin/slurmctld || deploy/slurm-local/slurm-local install

@@ -39,6 +39,9 @@ class Project:
         return [each for each in targets if "://" not in each and not self._leads(page, each)]
 
     def _leads(self, page: Path, target: str) -> bool:
+        if target.startswith("runs/"):
+            # STATUS.md tells of run folders, which stand where the runs were made and not in git.
+            return True
         name, _, anchor = target.partition("#")
         file = page.parent / name if name else page
         if not file.exists() or not anchor:
