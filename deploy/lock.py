@@ -1,10 +1,12 @@
-"""Write requirements.lock, requirements-dev.lock and requirements-eval.lock: every package, hashed.
+"""Write the four requirements*.lock: every package, hashed.
 
     .venv/bin/python deploy/lock.py
 
 torch itself is left out: whether its CPU or its CUDA build fits is the machine's to say, and their
 hashes differ; so is torchvision, which is built with one torch. `make setup` installs torch first,
-then the first two locks with --no-deps --require-hashes; `make eval-metrics` all three elsewhere.
+then the first two locks with --no-deps --require-hashes; `make eval-metrics` these and
+requirements-eval.lock elsewhere. requirements-ops.lock is what looks at environments and files from
+outside (`make sbom`, `make audit`, ...), in an environment that shares nothing with the others.
 """
 
 import json
@@ -14,7 +16,8 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-HEAD = "# Made by deploy/lock.py from pyproject.toml; for CPython 3.11 on x86-64 Linux.\n"
+HEAD = "# Made by deploy/lock.py from {source}; for CPython 3.11 on x86-64 Linux.\n"
+OPS = "deploy/ops/requirements.txt"
 APART = {"torch", "torchvision"}
 
 
@@ -44,8 +47,10 @@ def main() -> None:
     metrics = resolve([*asked, *(line.split()[0] for line in both.values()), *extras["metrics"]])
     locks = {"requirements": runtime, "requirements-dev": _less(both, runtime)}
     locks["requirements-eval"] = _less(metrics, both)
+    locks["requirements-ops"] = resolve(["--requirement", str(ROOT / OPS)])
     for name, lines in locks.items():
-        text = HEAD + "".join(line for _, line in sorted(lines.items()))
+        head = HEAD.format(source=OPS if name == "requirements-ops" else "pyproject.toml")
+        text = head + "".join(line for _, line in sorted(lines.items()))
         (ROOT / f"{name}.lock").write_text(text)
         print(f"{name}.lock: {len(lines)} packages")
 

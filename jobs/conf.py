@@ -79,6 +79,9 @@ class ClusterConfig:
     """Image for srun through pyxis; none runs on the host."""
     container_mounts: list[str] = field(default_factory=list)
     """``host:container`` pairs for pyxis."""
+    container_python: str | None = None
+    """Interpreter inside the image, such as ``/opt/venv/bin/python``; none: the path of the one
+    that submits, which a container sees only where it is mounted."""
     setup: list[str] = field(default_factory=list)
     """Shell lines before srun, such as ``module load``."""
     env: dict[str, str] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from pipeline.data.dataset import Dataset
 from pipeline.models import lora
 from pipeline.models.lora_files import save_lora
 from pipeline.models.protocol import LoadedModel
+from pipeline.models.sums import write_sums
 from train.conf import Adapter, TrainConfig
 from train.ema import Ema
 from train.samples import swapped
@@ -45,6 +46,7 @@ def _write_model(model: LoadedModel, weights: dict[str, torch.Tensor] | None, fo
     named = lora.trainable(model)
     with swapped(named, weights or named):
         model.pipeline.save_pretrained(scratch)
+    write_sums(scratch)
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():

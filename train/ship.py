@@ -5,6 +5,7 @@ python -m train.ship runs/train/pixelnano/RUN
     pipeline/models/assets/pixelnano/
       model_index.json  scheduler/  tokenizer/  text_encoder/  unet/    diffusers layout, fp16
       provenance.json                                                   what made these weights
+      SHA256SUMS                                                        looked at when it is loaded
 
 Prints the lines of ``configs/model/pixelnano.yaml`` that name the digests.
 """
@@ -24,6 +25,7 @@ from pipeline.core.files import read_json, sha256_file, write_json
 from pipeline.core.rundir import RunDir
 from pipeline.data.dataset import Dataset
 from pipeline.models.pixelnano import ASSETS, PixelnanoPipeline
+from pipeline.models.sums import write_sums
 
 KEPT = ("num_images", "validation_loss", "loss")
 """Figures of the run that go into the provenance."""
@@ -62,6 +64,7 @@ def ship(run: RunDir, assets: Path) -> dict[str, str]:
         file.chmod(0o644)
     digests = {file.relative_to(assets).as_posix(): sha256_file(file) for file in weights}
     write_json(assets / "provenance.json", provenance | {"sha256": digests})
+    write_sums(assets)
     return digests
 
 

@@ -105,6 +105,8 @@ def slurm_parameters(run_dir: RunDir, cluster: ClusterConfig, *, name: str) -> d
         srun_args.append(f"--cpus-per-task={cluster.cpus_per_task}")
     if cluster.container_image:
         srun_args.append(f"--container-image={cluster.container_image}")
+        # pyxis starts in the image's own folder, which may hold another copy of this code.
+        srun_args.append(f"--container-workdir={run_dir.code}")
         if cluster.container_mounts:
             srun_args.append(f"--container-mounts={','.join(cluster.container_mounts)}")
     told: dict[str, Any] = {
@@ -150,7 +152,11 @@ def _submit_slurm(run_dir: RunDir, cluster: ClusterConfig, *, name: str, array: 
     import submitit
     from submitit.core.utils import FailedJobError
 
-    executor = submitit.SlurmExecutor(run_dir.submitit, max_num_timeout=cluster.max_requeues)
+    executor = submitit.SlurmExecutor(
+        run_dir.submitit,
+        max_num_timeout=cluster.max_requeues,
+        python=_quoted(cluster.container_python) if cluster.container_python else None,
+    )
     executor.update_parameters(**slurm_parameters(run_dir, cluster, name=name))
     try:
         return _submit(executor, run_dir, array=array)

@@ -35,9 +35,15 @@ def requeue(job_id: str, run_dir: RunDir) -> str:
         # One rank's status is enough, and the main one may have had reason to refuse.
         os._exit(LOCAL_REQUEUE_CODE if os.environ.get("SUBMITIT_LOCAL_GLOBALID") == "0" else 0)
     if executor == "slurm" and os.environ.get("SLURM_PROCID") == "0":
-        done = subprocess.run(
-            ["scontrol", "requeue", job_id], capture_output=True, text=True, check=False
-        )
+        try:
+            done = subprocess.run(
+                ["scontrol", "requeue", job_id], capture_output=True, text=True, check=False
+            )
+        except FileNotFoundError:
+            raise InputError(
+                "requeue: no scontrol here, as in a container without Slurm's client; go on with "
+                f"`python -m jobs.resubmit {run_dir.path}`"
+            ) from None
         # Preempted without grace, Slurm requeues by itself and says that the job is pending.
         if done.returncode and "pending" not in done.stderr.lower():
             raise InputError(

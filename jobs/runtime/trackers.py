@@ -3,14 +3,15 @@
 import json
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from jobs.conf import TrackerConfig, WandbMode
-from pipeline.core.files import write_atomic
+from jobs.runtime.naming import Made, naming, used_by
+from pipeline.core.files import write_atomic, write_json
 from pipeline.core.metrics import NullTracker, Tracker
 from pipeline.core.rundir import RunDir
 from pipeline.core.table import Cell, Table
@@ -21,6 +22,8 @@ FINISH_S = 600.0
 """Seconds an upload of what a finished run made may take."""
 QUICK_FINISH_S = 20.0
 """Seconds to end without one."""
+USES = "uses.json"
+"""In ``wandb/``: what an offline run uses, told to the server once the run is there."""
 FLUSH_S = 1.0
 """Seconds between flushes of W&B's file; its own default of 15 loses a killed run's last rows."""
 
@@ -62,13 +65,15 @@ class WandbTracker:
         """Whether something was handed over that takes time to upload."""
         folder = run_dir.path / "wandb"
         folder.mkdir(parents=True, exist_ok=True)
+        named = naming(run_dir, config, cfg.tags)
         self.run = wandb.init(
             project=cfg.project,
             entity=cfg.entity,
-            # Unique in a project: the same run_id may name a training and a generation.
-            id="-".join(run_dir.path.parts[-3:]),
-            name=run_dir.path.name,
-            tags=cfg.tags,
+            id=named.id,
+            name=named.name,
+            group=named.group,
+            job_type=named.job_type,
+            tags=named.tags,
             dir=str(run_dir.path),
             mode=cfg.wandb.value,
             config=dict(config),
@@ -79,6 +84,18 @@ class WandbTracker:
         )
         self.run.define_metric("num_images")
         self.run.define_metric("*", step_metric="num_images")
+        with told_not_raised():
+            self._use(cfg, folder / USES, used_by(run_dir, config))
+
+    def _use(self, cfg: TrackerConfig, note: Path, uses: Sequence[str]) -> None:
+        """Tell what the run uses; offline, where nothing can be looked up, note it for later."""
+        if cfg.wandb is WandbMode.online:
+            for each in uses:
+                with told_not_raised():
+                    self.run.use_artifact(each)
+        elif uses:
+            told = {"entity": cfg.entity, "project": cfg.project, "run": self.run.id}
+            write_json(note, {**told, "uses": list(uses)})
 
     def log(self, num_images: int, metrics: Mapping[str, float]) -> None:
         """Log a row against ``num_images``."""
@@ -109,22 +126,26 @@ class WandbTracker:
 
     def log_files(self, kind: str, files: Iterable[Path]) -> None:
         """Upload files as one artifact of type ``kind``."""
+        self._upload(Made(kind=kind, name=f"{kind}-{self.run.id}", files=tuple(files)))
+
+    def _upload(self, made: Made) -> None:
         import wandb
 
         with told_not_raised():
-            artifact = wandb.Artifact(f"{kind}-{self.run.id}", type=kind)
-            for path in files:
-                artifact.add_file(str(path))
-            self.run.log_artifact(artifact)
+            artifact = wandb.Artifact(made.name, type=made.kind)
+            for path in made.files:
+                if path.is_file():
+                    artifact.add_file(str(path))
+            self.run.log_artifact(artifact, aliases=["latest", *made.aliases])
             self.has_files = True
 
     def rewind(self, num_images: int) -> None:
         """Do nothing: W&B keeps what it was told; ``num_images`` tells which row is later."""
 
     def finish(
-        self, artifacts: Iterable[Path], *, figures: Mapping[str, Any], succeeded: bool
+        self, artifacts: Sequence[Made], *, figures: Mapping[str, Any], succeeded: bool
     ) -> None:
-        """Put the figures into the run's summary, upload files as one artifact, end the run.
+        """Put the figures into the run's summary, upload what it made, end the run.
 
         In a thread, and not for ever: a job that is to be requeued must not wait for a service.
         """
@@ -138,13 +159,12 @@ class WandbTracker:
             log.warning("W&B: not done after %.0f s; left behind", limit_s)
 
     def _finish(
-        self, artifacts: Iterable[Path], figures: Mapping[str, Any], succeeded: bool
+        self, artifacts: Sequence[Made], figures: Mapping[str, Any], succeeded: bool
     ) -> None:
         with told_not_raised():
             self.run.summary.update(dict(figures))
-            files = [path for path in artifacts if path.is_file()]
-            if files:
-                self.log_files("lora", files)
+            for made in artifacts:
+                self._upload(made)
             self.run.finish(exit_code=0 if succeeded else 1)
 
 
@@ -180,7 +200,7 @@ class Trackers:
             tracker.rewind(num_images)
 
     def finish(
-        self, artifacts: Iterable[Path], *, figures: Mapping[str, Any], succeeded: bool
+        self, artifacts: Sequence[Made], *, figures: Mapping[str, Any], succeeded: bool
     ) -> None:
         """End those that have an end."""
         for mirror in self._mirrors:

@@ -28,11 +28,12 @@ from jobs.runtime.ending import (
 )
 from jobs.runtime.freeze import load_frozen
 from jobs.runtime.lock import take_lock
+from jobs.runtime.naming import Made, made_by
 from jobs.runtime.quiet import quiet_libraries
 from jobs.runtime.record import RunRecord
 from jobs.runtime.requeue import requeue
 from jobs.runtime.stop import StopFlag, find_deadline
-from jobs.runtime.trackers import Trackers, build_trackers
+from jobs.runtime.trackers import Trackers, build_trackers, told_not_raised
 from jobs.runtime.world import count_gpus, export_process_group, job_id, read_world
 from pipeline.core.errors import EXIT_INPUT, CheckError, InputError, plain
 from pipeline.core.files import write_json
@@ -159,13 +160,18 @@ def _run(
             stop.give_back()
     finally:
         meter.stop()
-        made = sorted(run_dir.lora.glob("*")) if outcome.finished else []
-        tracker.finish(made, figures=outcome.figures, succeeded=True)
+        tracker.finish(_made(run_dir, outcome), figures=outcome.figures, succeeded=True)
     for file in lock:
         file.close()
     if status == "requeue":
         return requeue(job_id(os.environ), run_dir)
     return status
+
+
+def _made(run_dir: RunDir, outcome: Outcome) -> list[Made]:
+    with told_not_raised():
+        return made_by(run_dir, outcome.figures) if outcome.finished else []
+    return []
 
 
 def _prepare_environment(world: World, run_dir: RunDir) -> None:

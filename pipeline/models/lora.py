@@ -18,6 +18,7 @@ from pipeline.core.files import sha256_file
 from pipeline.models.conf import FamilyName, LoraConfig, LoraUse, Targets
 from pipeline.models.lora_files import BASE_KEY, FAMILY_KEY, WEIGHTS_NAME
 from pipeline.models.protocol import LoadedModel
+from pipeline.models.sums import check_sums
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +122,8 @@ class Adapters:
                 cost nothing in a step.
 
         Raises:
-            InputError: A file is missing, broken, or was trained for another family.
+            InputError: A file is missing, broken, not as its folder's SHA256SUMS lists it, or was
+                trained for another family.
         """
         self.pipeline = model.pipeline
         self.variants = variants
@@ -134,6 +136,7 @@ class Adapters:
             for use in uses:
                 file = resolve(use.path)
                 if file not in self._names:
+                    check_sums(file.parent)
                     digests[file] = sha256_file(file)
                     self._load(model, file)
                 records.append({"file": file.name, "sha256": digests[file], "weight": use.weight})

@@ -19,6 +19,7 @@ from pipeline.models.pixelnano import FOLD, NUM_CHANNELS, Pixelnano, PixelnanoPi
 from pipeline.models.protocol import Family, LoadedModel
 from pipeline.models.sd15 import StableDiffusion15
 from pipeline.models.sdxl import StableDiffusionXL
+from pipeline.models.sums import NAME, check_sums
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +135,8 @@ def _check_folder(folder: Path, expected: dict[str, str]) -> None:
         found = sha256_file(folder / name)
         if found != digest:
             raise InputError(f"model.sha256: {folder / name} has {found}, expected {digest}{OWN}")
+    if not check_sums(folder) and not expected:
+        log.info("model: %s has no %s: its files are taken as they are", folder, NAME)
 
 
 def _weighted(pipeline: Any) -> dict[str, nn.Module]:

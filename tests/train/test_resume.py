@@ -20,6 +20,7 @@ from pipeline.core.world import World
 from pipeline.data.conf import Background, DataConfig
 from pipeline.generate.conf import Precision, SamplerConfig
 from pipeline.models.conf import FamilyName, LoraConfig, ModelConfig, Targets
+from pipeline.models.sums import check_sums
 from repro.compare import compare_runs, trace
 from tests.fakes.ranks import finish, start, train_here
 from train.conf import Adapter, LossConfig, OptimConfig, Prediction, TrainConfig
@@ -227,6 +228,7 @@ def test_a_full_fine_tune_trains_every_weight(smoke_data: Path, tmp_path: Path) 
     )
     assert outcome.finished
     assert json.loads((tmp_path / "model" / "model_index.json").read_text())
+    assert check_sums(tmp_path / "model")
     # What is written are the averaged weights.
     average = load_file(next((tmp_path / "checkpoints").glob("0*")) / "ema.safetensors")
     written = load_file(tmp_path / "model" / "unet" / "diffusion_pytorch_model.safetensors")

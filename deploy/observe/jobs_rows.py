@@ -1,0 +1,116 @@
+"""The rows of the table that are not DCGM's: our jobs, nodes, exporters, Slurm.
+
+``dgx_pixels_*`` are written by a job's node as a text file for node_exporter's textfile collector,
+with labels ``run`` and ``kind`` (``train`` or ``generate``). The names here are the contract.
+"""
+
+from deploy.observe.signals import Alert, Signal
+
+STUCK_S = 900
+FEW_PERCENT = 10
+
+_RUN = "{{kind}} {{run}}"
+_OF = "{{ $labels.kind }} {{ $labels.run }}"
+_SECONDS = "dgx_pixels_image_seconds_bucket"
+_MOUNT = 'fstype!~"tmpfs|overlay|squashfs|ramfs"'
+
+
+def _row(name: str, about: str, where: tuple[str, str], query: str, **more: object) -> Signal:
+    dashboard, panel = where
+    return Signal(
+        name=name,
+        about=about,
+        dashboard=dashboard,
+        panel=panel,
+        query=query,
+        **{"legend": _RUN, **more},  # type: ignore[arg-type]
+    )
+
+
+JOB_SIGNALS: tuple[Signal, ...] = (
+    _row("dgx_pixels_images_total", "images made; counter", ("generation", "Images made"),
+         "sum by (run, kind) (dgx_pixels_images_total)"),
+    _row("dgx_pixels_images_per_second", "over the last batch; gauge",
+         ("generation", "Images a second"), "sum by (run, kind) (dgx_pixels_images_per_second)"),
+    _row("dgx_pixels_image_seconds", "time an image took; histogram",
+         ("generation", "Time an image, 95th percentile"), unit="s",
+         query=f"histogram_quantile(0.95, sum by (run, kind, le) (rate({_SECONDS}[5m])))"),
+    _row("dgx_pixels_images_waiting", "images asked for and not made; gauge, KEDA's queue",
+         ("generation", "Images waiting"), "sum by (run) (dgx_pixels_images_waiting)",
+         legend="{{run}}"),
+    _row("dgx_pixels_loss", "of the last step; gauge", ("training", "Loss"), "dgx_pixels_loss",
+         alerts=(Alert(name="LossNotFinite", severity="critical", hold="0m",
+                       expr="dgx_pixels_loss != dgx_pixels_loss or abs(dgx_pixels_loss) == Inf",
+                       summary=f"Loss of {_OF} is not a number",
+                       action="Stop it; resume from the checkpoint before with a lower rate."),)),
+    _row("dgx_pixels_steps_total", "steps trained; counter", ("training", "Steps a second"),
+         "rate(dgx_pixels_steps_total[5m])"),
+    _row("dgx_pixels_checkpoints_total", "checkpoints written; counter",
+         ("training", "Checkpoints"), "dgx_pixels_checkpoints_total"),
+    _row("dgx_pixels_restarts_total", "SLURM_RESTART_COUNT; counter", ("training", "Restarts"),
+         "dgx_pixels_restarts_total",
+         alerts=(Alert(name="JobRestartsOften", hold="0m",
+                       expr="increase(dgx_pixels_restarts_total[6h]) >= 3",
+                       summary=f"{_OF} was restarted three times in six hours",
+                       action="Read why in its run.json: preemption, time limit or nodes."),)),
+    _row("dgx_pixels_progress_timestamp_seconds", "when a step or image was last done; gauge",
+         ("training", "Time since progress"), unit="s",
+         query="time() - dgx_pixels_progress_timestamp_seconds",
+         alerts=(Alert(name="JobStuck", severity="critical",
+                       expr=f"time() - dgx_pixels_progress_timestamp_seconds > {STUCK_S} "
+                            "and on (run, kind, hostname) dgx_pixels_running == 1",
+                       summary=f"{_OF} runs without progress",
+                       action="py-spy dump on its ranks, then scontrol requeue: it resumes."),)),
+    _row("dgx_pixels_running", "1 while the job runs, 0 from its end; gauge",
+         ("training", "Jobs that run"), "sum by (kind) (dgx_pixels_running)", legend="{{kind}}"),
+    _row("dgx_pixels_nccl_bus_bytes_per_second", "bus bandwidth of the last jobs.nccl; gauge",
+         ("nvlink", "NCCL bus bandwidth"), "dgx_pixels_nccl_bus_bytes_per_second", unit="Bps",
+         legend="{{hostname}} {{collective}}"),
+    _row("node_textfile_mtime_seconds", "when a text file was written",
+         ("training", "Age of our metrics"), unit="s", legend="{{hostname}} {{file}}",
+         query='time() - node_textfile_mtime_seconds{file=~".*dgx_pixels.*"}',
+         alerts=(Alert(name="JobMetricsStale",
+                       expr='time() - node_textfile_mtime_seconds{file=~".*dgx_pixels.*"} > 600 '
+                            "and on (hostname) max by (hostname) (dgx_pixels_running) == 1",
+                       summary="Our metrics on {{ $labels.hostname }} are old while a job runs",
+                       action="The job is gone without a word: look at sacct and its log."),)),
+    _row("node_filesystem_avail_bytes", "free space", ("vram", "Disk space free"), unit="percent",
+         query=f"100 * node_filesystem_avail_bytes{{{_MOUNT}}} "
+               f"/ node_filesystem_size_bytes{{{_MOUNT}}}",
+         legend="{{hostname}} {{mountpoint}}",
+         alerts=(
+             Alert(name="DiskNearlyFull",
+                   expr=f"100 * node_filesystem_avail_bytes{{{_MOUNT}}} "
+                        f"/ node_filesystem_size_bytes{{{_MOUNT}}} < {FEW_PERCENT}",
+                   summary="{{ $labels.mountpoint }} of {{ $labels.hostname }} is nearly full",
+                   action="Remove old checkpoints and runs; a full disk costs telemetry first."),
+             Alert(name="DiskFullInFourHours", severity="critical", hold="30m",
+                   expr=f"predict_linear(node_filesystem_avail_bytes{{{_MOUNT}}}[1h], 14400) < 0",
+                   summary="{{ $labels.mountpoint }} of {{ $labels.hostname }} fills up",
+                   action="Find what writes (du, lsof); stop it or move it before jobs fail."),
+         )),
+    _row("up", "whether a target answers", ("utilisation", "Targets that answer"),
+         "min by (job, instance) (up)", legend="{{job}} {{instance}}",
+         alerts=(
+             Alert(name="ExporterDown", severity="critical",
+                   expr='up{job=~"dcgm|node|node-exporter"} == 0',
+                   summary="{{ $labels.job }} exporter {{ $labels.instance }} does not answer",
+                   action="Nothing is watched there: restart the exporter, look at the node."),
+             Alert(name="ExporterMissing", severity="critical", expr='absent(up{job="dcgm"})',
+                   summary="No DCGM exporter is scraped at all",
+                   action="Check the targets of Prometheus and the selector of the monitor."),
+         )),
+    _row("slurm_jobs_pending", "jobs that wait (Slurm from 25.11)", ("generation", "Jobs waiting"),
+         "sum(slurm_jobs_pending)", legend="waiting"),
+    _row("gpus_allocated", "GPUs with a job", ("cost", "GPUs with a job"), legend="GPUs",
+         query='count(max by (hostname, gpu) (gpu:power_w{hpc_job!=""})) or vector(0)'),
+    _row("cost_per_hour", "cost at the prices given above", ("cost", "Cost an hour"),
+         legend="cost",
+         query='(count(max by (hostname, gpu) (gpu:power_w{hpc_job!=""})) or vector(0)) '
+               "* $price_per_gpu_hour + sum(max by (hostname, gpu) (gpu:power_w)) "
+               "/ 1000 * $price_per_kwh"),
+    _row("energy_per_image", "energy of all GPUs with a job by images made",
+         ("cost", "Joules an image"), unit="joule", legend="joules",
+         query='sum(max by (hostname, gpu) (rate(gpu:energy_j{hpc_job!=""}[5m]))) '
+               "/ sum(rate(dgx_pixels_images_total[5m]))"),
+)  # fmt: skip

@@ -1,0 +1,145 @@
+"""Manifests for a cluster with the Prometheus operator, the GPU Operator and KEDA."""
+
+import json
+from typing import Any
+
+from deploy.observe import rules, scrape
+from deploy.observe.dashboards import dashboard
+from deploy.observe.table import DASHBOARDS
+
+NAMESPACE = "dgx-pixels"
+OPERATOR = "gpu-operator"
+"""The GPU Operator's, where it looks for the list of counters."""
+RELEASE = {"release": "kube-prometheus-stack"}
+"""The label by which the chart's Prometheus picks its rules and monitors."""
+LISTS = {False: "dcgm-counters-to-4-5", True: "dcgm-counters-from-4-6"}
+
+
+def manifests() -> dict[str, Any]:
+    """Return every manifest by its file's name."""
+    files: dict[str, Any] = {
+        "namespace.yaml": {
+            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}
+        },
+        "rules.yaml": _object(
+            "monitoring.coreos.com/v1", "PrometheusRule", "dgx-pixels", RELEASE,
+            spec={"groups": rules.groups()},
+        ),
+        "monitor.yaml": _monitor(),
+        "alertmanager.yaml": _object(
+            "v1", "Secret", "alertmanager-dgx-pixels", {}, type="Opaque",
+            stringData={"alertmanager.yaml": json.dumps(scrape.alertmanager(), indent=2)},
+        ),
+        "scaledjob.yaml": scaled_job(),
+    }  # fmt: skip
+    for renamed, name in LISTS.items():
+        data = {"dcgm-metrics.csv": rules.counters(renamed=renamed)}
+        files[f"{name}.yaml"] = _object("v1", "ConfigMap", name, {}, data=data)
+        files[f"{name}.yaml"]["metadata"]["namespace"] = OPERATOR
+    for name in DASHBOARDS:
+        data = {f"{name}.json": json.dumps(dashboard(name), indent=1)}
+        files[f"dashboard-{name}.yaml"] = _object(
+            "v1", "ConfigMap", f"dashboard-{name}", {"grafana_dashboard": "1"}, data=data
+        )
+    files["kustomization.yaml"] = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": sorted(files),
+    }
+    return files
+
+
+def operator_values() -> dict[str, Any]:
+    """Return values of NVIDIA's GPU Operator chart for DGX OS, which brings its own driver."""
+    return {
+        "driver": {"enabled": False},
+        "toolkit": {"enabled": False},
+        "dcgmExporter": {
+            "enabled": True,
+            # Its DCGM says which list: LISTS, from 4.6 the other one.
+            "config": {"name": LISTS[False]},
+            "serviceMonitor": {"enabled": False},
+            "hpcJobMapping": {"enabled": True, "directory": "/var/lib/dgx-pixels/gpu-jobs"},
+        },
+    }
+
+
+def scaled_job() -> dict[str, Any]:
+    """Return KEDA's job: one work is made while images of it wait, and none runs otherwise.
+
+    One at a time: a run is one job over its ranks, and goes on where the last one stopped.
+    """
+    container = {
+        "name": "generate",
+        "image": "dgx-pixels",
+        "command": ["python", "-m", "jobs.generate"],
+        "args": ["+work=tiles32", "cluster=inline", "run_id=elastic", "runs_dir=/runs"],
+        "resources": {"limits": {"nvidia.com/gpu": 1}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "runs", "mountPath": "/runs"},
+            {"name": "scratch", "mountPath": "/tmp"},
+        ],
+    }
+    pod = {
+        "restartPolicy": "Never",
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 1000,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+        "volumes": [
+            {"name": "runs", "persistentVolumeClaim": {"claimName": "dgx-pixels-runs"}},
+            {"name": "scratch", "emptyDir": {}},
+        ],
+    }
+    trigger = {
+        "type": "prometheus",
+        "metadata": {
+            "serverAddress": "http://prometheus-operated.monitoring:9090",
+            "query": 'sum(dgx_pixels_images_waiting{run="elastic"})',
+            "threshold": "1000",
+            "activationThreshold": "0",
+        },
+    }
+    spec = {
+        "jobTargetRef": {"parallelism": 1, "completions": 1, "backoffLimit": 0,
+                         "template": {"spec": pod}},
+        "pollingInterval": 30,
+        "minReplicaCount": 0,
+        "maxReplicaCount": 1,
+        "successfulJobsHistoryLimit": 3,
+        "failedJobsHistoryLimit": 3,
+        "triggers": [trigger],
+    }  # fmt: skip
+    return _object("keda.sh/v1alpha1", "ScaledJob", "generate", {}, spec=spec)
+
+
+def _monitor() -> dict[str, Any]:
+    # The job of its series is "dcgm", as in the plain prometheus.yml: one set of rules serves both.
+    endpoint = {
+        "port": "gpu-metrics",
+        "interval": scrape.INTERVAL,
+        "relabelings": [{"targetLabel": "job", "replacement": "dcgm"}],
+        "metricRelabelings": scrape.relabelling(camel=True),
+    }
+    spec = {
+        "namespaceSelector": {"matchNames": [OPERATOR]},
+        "selector": {"matchLabels": {"app": "nvidia-dcgm-exporter"}},
+        "endpoints": [endpoint],
+    }
+    return _object("monitoring.coreos.com/v1", "ServiceMonitor", "dcgm", RELEASE, spec=spec)
+
+
+def _object(
+    version: str, kind: str, name: str, labels: dict[str, str], **body: object
+) -> dict[str, Any]:
+    meta: dict[str, Any] = {"name": name, "namespace": NAMESPACE}
+    if labels:
+        meta["labels"] = labels
+    return {"apiVersion": version, "kind": kind, "metadata": meta, **body}

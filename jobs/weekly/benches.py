@@ -1,0 +1,133 @@
+"""Results of benchmarks: those of run folders, and the baselines they are held against."""
+
+import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.compare import Change, compare_results, unlike
+from bench.record import BenchResult, read_result
+from jobs.weekly.runs import BROKEN, number, why
+from pipeline.core.errors import InputError
+
+RESULTS = {"bench": "bench.json", "nccl": "result.json"}
+"""From a job to the file its result is in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """One result that was measured."""
+
+    path: Path
+    result: BenchResult
+    measured: datetime.datetime
+
+    @property
+    def machine(self) -> tuple[str, str]:
+        """Hardware and what computed."""
+        return self.result.conditions.hardware, self.result.conditions.device
+
+
+@dataclass(slots=True, kw_only=True)
+class Benches:
+    """All results there are, up to a moment."""
+
+    baselines: list[Kept] = field(default_factory=list)
+    results: list[Kept] = field(default_factory=list)
+    places: list[Path] = field(default_factory=list)
+    """Baselines of machines that nobody has measured yet."""
+    problems: list[tuple[Path, str]] = field(default_factory=list)
+
+    def newest(self, bench: str, *, device: str | None = None) -> Iterable[Kept]:
+        """Yield results and baselines of one bench, the newest first."""
+        every = [
+            kept
+            for kept in [*self.results, *self.baselines]
+            if kept.result.bench == bench and device in {None, kept.result.conditions.device}
+        ]
+        yield from sorted(every, key=lambda kept: (kept.measured, str(kept.path)), reverse=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """The newest result of one bench on one machine, held against its baseline."""
+
+    kept: Kept
+    baseline: Kept | None
+    changes: Sequence[Change] = ()
+    unlike: Sequence[str] = ()
+    """Conditions and settings that differ: then nothing is compared."""
+
+    def num(self, verdict: str) -> int:
+        """Count rows of one verdict."""
+        return sum(change.verdict == verdict for change in self.changes)
+
+    @property
+    def worse(self) -> list[Change]:
+        """Rows that are worse, or were measured before and are not now."""
+        return [change for change in self.changes if change.verdict in {"worse", "lost"}]
+
+
+def read_benches(baselines: Path, runs_dir: Path, *, until: datetime.datetime) -> Benches:
+    """Read baselines and the results in run folders that were measured before ``until``."""
+    benches = Benches()
+    for path in sorted(baselines.glob("*.json")):
+        _read(path, benches, benches.baselines, until)
+    for job, name in RESULTS.items():
+        for path in sorted(runs_dir.glob(f"{job}/*/*/{name}")):
+            _read(path, benches, benches.results, until)
+    return benches
+
+
+def _read(path: Path, benches: Benches, into: list[Kept], until: datetime.datetime) -> None:
+    try:
+        result = read_result(path)
+        if result.measured is None:
+            benches.places.append(path)
+            return
+        measured = datetime.datetime.fromisoformat(result.measured)
+        _check(result)
+    except BROKEN as error:
+        benches.problems.append((path, why(error, path)))
+        return
+    if measured.tzinfo is None:
+        measured = measured.replace(tzinfo=datetime.UTC)
+    if measured < until:
+        into.append(Kept(path=path, result=result, measured=measured))
+
+
+def _check(result: BenchResult) -> None:
+    """Refuse what ``read_result`` lets through and comparing would stumble over."""
+    names = [result.bench, result.conditions.hardware, result.conditions.device]
+    names += [text for row in result.rows for text in (row.name, row.unit)]
+    if not all(isinstance(name, str) for name in names):
+        raise InputError("a name is no text")
+    if not isinstance(result.settings, dict):
+        raise InputError("settings is no object")
+    for row in result.rows:
+        for value in (row.median, row.p95):
+            if value is not None and number(value) is None:
+                raise InputError(f"{row.name} has a figure that is no number")
+
+
+def hold(benches: Benches, *, since: datetime.datetime) -> list[Held]:
+    """Hold the newest result of each bench and machine since a moment against its baseline."""
+    newest: dict[tuple[str, str, str], Kept] = {}
+    for kept in sorted(benches.results, key=lambda kept: (kept.measured, str(kept.path))):
+        if kept.measured >= since:
+            newest[kept.result.bench, *kept.machine] = kept
+    bases = {(kept.result.bench, *kept.machine): kept for kept in benches.baselines}
+    return [_held(kept, bases.get(key)) for key, kept in sorted(newest.items())]
+
+
+def _held(kept: Kept, baseline: Kept | None) -> Held:
+    if baseline is None:
+        return Held(kept=kept, baseline=None)
+    differ = [name for name, _, _ in unlike(baseline.result, kept.result)]
+    if differ:
+        return Held(kept=kept, baseline=baseline, unlike=differ)
+    try:
+        changes = compare_results(baseline.result, kept.result)
+    except InputError:
+        changes = []
+    return Held(kept=kept, baseline=baseline, changes=changes)

@@ -1,0 +1,207 @@
+"""Milestones M0 to M4, computed from records; where there is none it is "not measured".
+
+What M1 and M4 ask of GPUs no CPU's figure answers: it is told beside, and the state stays
+"not measured".
+"""
+
+import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.record import Row
+from jobs.weekly.benches import Benches, Kept
+from jobs.weekly.runs import BROKEN, Run
+from jobs.weekly.sums import latest_first
+from jobs.weekly.text import lasted, told
+from repro.record import read_smoke
+
+MET, MISSED, NOT_MEASURED, NO_GOAL = "met", "missed", "not measured", "no goal set"
+NUM_SMOKE_IMAGES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goals:
+    """What must be reached. None: nobody has said yet, and nothing is made up."""
+
+    gain: float = 1.7
+    """M1: what 4 GPUs generate over what 2 do; the project's request."""
+    loader_gb_per_s: float = 1.0
+    """M2: float32 bytes handed over; docs/metrics.md."""
+    loss: float | None = None
+    """M3: validation loss."""
+    hours: float | None = None
+    """M3: time that may take, over all attempts."""
+    latency_p95_ms: float | None = None
+    """M4: 95th percentile of requests of one image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Milestone:
+    """Where one milestone stands."""
+
+    name: str
+    focus: str
+    goal: str
+    state: str
+    measured: str
+    """Figures, and on what."""
+    source: Path | None
+    """The record they are from."""
+    command: str
+    """What measures it."""
+
+
+def milestones(
+    runs: Sequence[Run], benches: Benches, goals: Goals, *, until: datetime.datetime
+) -> list[Milestone]:
+    """Return all five as the records of before ``until`` have them."""
+    before = latest_first(run for run in runs if run.latest < until)
+    return [
+        _smoke(before, benches),
+        _gain(benches, goals),
+        _loader(benches, goals),
+        _loss(before, goals),
+        _latency(benches, goals),
+    ]
+
+
+def _smoke(runs: Iterable[Run], benches: Benches) -> Milestone:
+    # The newest that ended has the word: an older one that was fine does not outvote it.
+    ended = [run for run in runs if run.job == "smoke" and run.status in {"finished", "failed"}]
+    state, measured, source = NOT_MEASURED, "", None
+    paths = [*(run.path for run in ended), *(kept.path for kept in benches.newest("smoke"))]
+    if ended and ended[0].status == "failed":
+        state, measured, source, paths = MISSED, ended[0].reason, ended[0].path, []
+    for path in paths:
+        try:
+            record = read_smoke(path)
+            checked, num = record["checked"], len(record["pictures"])
+            passed = bool(checked["passed"]) and num >= NUM_SMOKE_IMAGES
+            measured = f"{num} images, {checked['how']}; {record['environment']['cpu']}"
+        except BROKEN:
+            continue
+        state, source = MET if passed else MISSED, path
+        break
+    return Milestone(
+        name="M0",
+        focus="Repro and smoke test",
+        goal=f"{NUM_SMOKE_IMAGES} images end to end, as recorded",
+        state=state,
+        measured=measured,
+        source=source,
+        command="repro/run.sh",
+    )
+
+
+def _gain(benches: Benches, goals: Goals) -> Milestone:
+    state, measured, source = NOT_MEASURED, "no GPU has been measured", None
+    for device in ("cpu", "cuda"):
+        for kept in benches.newest("scaling", device=device):
+            four, two = (_median(kept, f"generate.ranks{n}") for n in (4, 2))
+            if not four or not two:
+                continue
+            gain, source = four / two, kept.path
+            measured = f"{gain:.2f} times on {kept.machine[0]}"
+            if device == "cuda":
+                state = MET if gain >= goals.gain else MISSED
+            else:
+                measured += ", which says nothing of GPUs"
+            break
+    return Milestone(
+        name="M1",
+        focus="Multi-GPU inference",
+        goal=f"4 GPUs generate {told(goals.gain)} times what 2 do, or more",
+        state=state,
+        measured=measured,
+        source=source,
+        command="python -m jobs.bench bench=scaling cluster=dgx_b200 'num_ranks=[1,2,4,8]'",
+    )
+
+
+def _loader(benches: Benches, goals: Goals) -> Milestone:
+    state, measured, source = NOT_MEASURED, "", None
+    for kept in benches.newest("loader"):
+        rate = _median(kept, "ours.1x.bytes")
+        if rate is not None:
+            state = MET if rate >= goals.loader_gb_per_s else MISSED
+            measured, source = f"{told(rate)} GB/s on {kept.machine[0]}", kept.path
+            break
+    return Milestone(
+        name="M2",
+        focus="Data pipeline (DALI)",
+        goal=f"{told(goals.loader_gb_per_s)} GB/s of float32, or more",
+        state=state,
+        measured=measured,
+        source=source,
+        command="python -m jobs.bench bench=loader",
+    )
+
+
+def _loss(runs: Sequence[Run], goals: Goals) -> Milestone:
+    within = [
+        (loss, run.hours, run)
+        for run in runs
+        if run.job == "train" and run.status == "finished" and run.hours is not None
+        if (loss := run.figure("validation_loss")) is not None
+        if goals.hours is None or run.hours <= goals.hours
+    ]
+    is_set = goals.loss is not None and goals.hours is not None
+    state, measured, source = NOT_MEASURED, "", None
+    if within:
+        # The newest of equals: runs come newest first, and min keeps the first.
+        loss, hours, run = min(within, key=lambda each: each[0])
+        measured, source = f"validation loss {told(loss)} in {lasted(hours)}", run.path
+        met = goals.loss is not None and loss <= goals.loss
+        state = (MET if met else MISSED) if is_set else NO_GOAL
+    elif any(run.job == "train" and run.status == "finished" for run in runs):
+        measured = "no training with a validation loss took that little time"
+        state = MISSED if is_set else NO_GOAL
+    goal = "validation loss {} or less within {}"
+    return Milestone(
+        name="M3",
+        focus="LoRA fine-tune",
+        goal=goal.format(told(goals.loss), told(goals.hours, "h")) if is_set else "loss and hours",
+        state=state,
+        measured=measured,
+        source=source,
+        command="python -m jobs.train +experiment=tiles32",
+    )
+
+
+def _latency(benches: Benches, goals: Goals) -> Milestone:
+    goal_ms = goals.latency_p95_ms
+    state, measured, source = NOT_MEASURED, "no GPU has been measured", None
+    for device in ("cpu", "cuda"):
+        for kept in benches.newest("throughput", device=device):
+            row = _row(kept, "base.batch1.latency")
+            if row is None or row.p95 is None:
+                continue
+            measured = f"p95 {told(row.p95, row.unit)} on {kept.machine[0]}"
+            source = kept.path
+            if device == "cpu":
+                measured += ", which says nothing of GPUs"
+            elif goal_ms is None:
+                state = NO_GOAL
+            elif row.p95 > goal_ms:
+                state = MISSED
+            break
+    # Half of M4: met it can only be when scaling by load has a record as well.
+    return Milestone(
+        name="M4",
+        focus="Productization and SLOs",
+        goal=f"p95 {'latency' if goal_ms is None else told(goal_ms, 'ms')}; autoscaling verified",
+        state=state,
+        measured=f"{measured}; no record of autoscaling",
+        source=source,
+        command="python -m jobs.bench bench=throughput cluster=dgx_b200",
+    )
+
+
+def _row(kept: Kept, name: str) -> Row | None:
+    return next((row for row in kept.result.rows if row.name == name), None)
+
+
+def _median(kept: Kept, name: str) -> float | None:
+    row = _row(kept, name)
+    return row.median if row else None

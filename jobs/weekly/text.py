@@ -1,0 +1,96 @@
+"""Words of the page: numbers, links, and what others wrote made fit to be committed."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from jobs.conf import SECRET
+
+MAX_CHARS = 160
+NONE = "-"
+DEEP_PATH = re.compile(r"(?<![\w.])/(?:[^\s/:,'\"]+/){2,}(?=[^\s/:,'\"]*/?[^\s/:,'\"]+)")
+ASSIGNED = re.compile(rf"([\w-]*(?:{SECRET.pattern})[\w-]*\s*[=:]\s*)\S+", re.IGNORECASE)
+
+
+def told(value: float | None, unit: str = "") -> str:
+    """Return a number of four digits with its unit; ``-`` where there is none."""
+    if value is None:
+        return NONE
+    whole = value == int(value) or abs(value) >= 1000
+    text = f"{value:,.0f}" if whole else f"{value:.4g}"
+    return f"{text} {unit}".rstrip()
+
+
+def lasted(hours: float | None) -> str:
+    """Return a time in the unit that it is read in."""
+    if hours is None:
+        return NONE
+    if hours >= 1:
+        return f"{hours:,.1f} h"
+    return f"{hours * 60:.1f} min" if hours * 60 >= 1 else f"{hours * 3600:.0f} s"
+
+
+def change(now: float | None, then: float | None) -> str:
+    """Return how a number grew from one week to the next."""
+    if now is None or then is None:
+        return NONE
+    if now == then:
+        return "same"
+    by = f"{'+' if now > then else '-'}{told(abs(now - then))}"
+    return f"{by} ({100 * (now - then) / then:+.0f} %)" if then else by
+
+
+def count(num: float, noun: str) -> str:
+    """Return ``1 run``, ``2 runs``."""
+    return f"{num:,.0f} {noun}{'' if num == 1 else 's'}"
+
+
+def share(part: int, whole: int) -> str:
+    """Return ``3 of 4 (75 %)``."""
+    return f"{part:,} of {whole:,}" + (f" ({100 * part / whole:.0f} %)" if whole else "")
+
+
+def shorten(text: str) -> str:
+    """Return a line that others wrote without secrets, machine's paths and Markdown.
+
+    Of a path from the root three or more deep, only the end is kept.
+    """
+    line = " ".join(text.encode("utf-8", "replace").decode().split())
+    line = ASSIGNED.sub(r"\1***", line)
+    line = DEEP_PATH.sub(".../", line)
+    line = line if len(line) <= MAX_CHARS else f"{line[: MAX_CHARS - 3].rstrip()}..."
+    # An underscore inside a word is one.
+    return re.sub(r"([\\`*\[\]<>|~]|(?<!\w)_|_(?!\w))", r"\\\1", line)
+
+
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return the lines of a table."""
+    return [
+        f"| {' | '.join(head)} |",
+        f"|{' --- |' * len(head)}",
+        *(f"| {' | '.join(row)} |" for row in rows),
+        "",
+    ]
+
+
+class Links:
+    """Links from the page to what it tells of.
+
+    Args:
+        page: The file that the links stand in.
+    """
+
+    def __init__(self, page: Path) -> None:
+        self._above = page.absolute().parent
+
+    def to(self, path: Path, *, above: Path) -> str:
+        """Return a link that shows the path below ``above``; only words where it leads elsewhere.
+
+        A page may be committed: what does not lie below its folder would be a path of this machine.
+        """
+        shown = shorten(path.relative_to(above).as_posix())
+        target = os.path.relpath(path.absolute(), self._above)
+        if target.startswith(".."):
+            return shown
+        return f"[{shown}](<{target}>)" if re.search(r"[\s()]", target) else f"[{shown}]({target})"
