@@ -149,6 +149,9 @@ class TelemetryConfig:
     """What a kWh costs, where it is not in the GPU-hour; none leaves it out of the cost."""
     currency: str = "EUR"
     """What the prices are in."""
+    textfile_dir: Path | None = None
+    """Folder of node_exporter's textfile collector, where the job shows Prometheus its figures;
+    none shows nothing."""
 
     def __post_init__(self) -> None:
         if self.interval_s < 0.1:

@@ -32,6 +32,7 @@ from jobs.runtime.nccl_run import measure, open_tracker, track
 from jobs.runtime.nccl_site import Site, child_env, may_keep, read_site, this_env
 from jobs.runtime.nccl_steps import Asked, Point, Program, default_ranks, find_program, points
 from jobs.runtime.record import FINISHED, RunRecord
+from jobs.runtime.textfile import write_nccl
 from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.files import write_atomic
 from pipeline.core.machine import read_machine
@@ -110,6 +111,8 @@ def _sweep(given: argparse.Namespace) -> int:
     result = build(sweeps)
     charts = _draw(run_dir, sweeps)
     track(tracker, sweeps, charts)
+    if given.textfile_dir:
+        write_nccl(given.textfile_dir, sweeps)
     figures = {f"{row.name}_gb_per_s": row.median for row in result.rows if row.median is not None}
     lost = [sweep.name for sweep in sweeps if not sweep.complete]
     record.end(
@@ -239,6 +242,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--run-id", help="name of the run folder (a new one)")
     add("--baseline", action="store_true", help="keep the result in bench/baselines too")
     add("--wandb", choices=[m.value for m in WandbMode], default="disabled", help="mirror to W&B")
+    add("--textfile-dir", type=Path, help="of node_exporter's textfile collector: bus bandwidths")
     add("--read", type=Path, nargs="+", metavar="FILE", help="show and judge nccl-tests' outputs")
     add("--place", type=Path, metavar="FILE", help="write the empty file of a DGX B200")
     return parser

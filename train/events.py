@@ -134,7 +134,9 @@ class RunEvents:
         }
         if trainer.ema is not None:
             tensors["ema"] = trainer.ema.tensors
+        watch = Stopwatch()
         path = self.checkpoints.save(trainer.num_images, tensors, _state(trainer, self.world))
+        self.tracker.observe("checkpoint_time_s", watch.elapsed_s())
         log.info("saved %s", path)
         self._pause_clock()
 

@@ -85,6 +85,11 @@ class RunRecord:
         job_id = self.value["attempts"][-1]["job_id"]
         return sum(attempt["job_id"] == job_id for attempt in self.value["attempts"])
 
+    @property
+    def num_attempts_before(self) -> int:
+        """Attempts of the run before this one, whatever job they were of."""
+        return len(self.value["attempts"]) - 1
+
     def last_position(self) -> int:
         """Return where the attempt before this one ended, in the job's own unit; -1: unknown."""
         before = self.value["attempts"][:-1]

@@ -1,4 +1,4 @@
-"""Where figures go: ``metrics.jsonl`` always, W&B as a mirror."""
+"""Where figures go: ``metrics.jsonl`` always, W&B as a mirror, a text file for Prometheus."""
 
 import json
 import logging
@@ -11,6 +11,7 @@ from typing import Any
 
 from jobs.conf import TrackerConfig, WandbMode
 from jobs.runtime.naming import Made, naming, used_by
+from jobs.runtime.textfile import TextfileTracker
 from pipeline.core.files import write_atomic, write_json
 from pipeline.core.metrics import NullTracker, Tracker
 from pipeline.core.rundir import RunDir
@@ -42,6 +43,9 @@ class JsonlTracker:
 
     def log_image(self, num_images: int, name: str, path: Path) -> None:
         """Do nothing: the picture stands on disk already."""
+
+    def observe(self, name: str, value: float, *, count: int = 1) -> None:
+        """Do nothing: rows are figures of many images."""
 
     def rewind(self, num_images: int) -> None:
         """Drop rows after ``num_images``, and a torn last line."""
@@ -139,6 +143,9 @@ class WandbTracker:
             self.run.log_artifact(artifact, aliases=["latest", *made.aliases])
             self.has_files = True
 
+    def observe(self, name: str, value: float, *, count: int = 1) -> None:
+        """Do nothing: rows are figures of many images."""
+
     def rewind(self, num_images: int) -> None:
         """Do nothing: W&B keeps what it was told; ``num_images`` tells which row is later."""
 
@@ -184,6 +191,11 @@ class Trackers:
         for tracker in self.trackers:
             tracker.log_image(num_images, name, path)
 
+    def observe(self, name: str, value: float, *, count: int = 1) -> None:
+        """Add a value to a distribution."""
+        for tracker in self.trackers:
+            tracker.observe(name, value, count=count)
+
     def log_table(self, num_images: int, name: str, table: Table) -> None:
         """Record a table where tables are shown; on disk it stands in the job's own record."""
         for mirror in self._mirrors:
@@ -205,6 +217,9 @@ class Trackers:
         """End those that have an end."""
         for mirror in self._mirrors:
             mirror.finish(artifacts, figures=figures, succeeded=succeeded)
+        for each in self.trackers:
+            if isinstance(each, TextfileTracker):
+                each.finish(succeeded=succeeded)
 
     @property
     def _mirrors(self) -> list[WandbTracker]:
@@ -212,12 +227,29 @@ class Trackers:
 
 
 def build_trackers(
-    cfg: TrackerConfig, run_dir: RunDir, *, config: Mapping[str, Any], is_main: bool
+    cfg: TrackerConfig,
+    run_dir: RunDir,
+    *,
+    config: Mapping[str, Any],
+    is_main: bool,
+    textfile_dir: Path | None = None,
+    num_restarts: int = 0,
 ) -> Trackers:
-    """Build the main rank's trackers; the others' record nothing."""
+    """Build the main rank's trackers; the others' record nothing.
+
+    Args:
+        cfg: Whether there is a mirror on W&B.
+        run_dir: Whose figures.
+        config: The run's settings, for the mirror.
+        is_main: Whether this process writes for all.
+        textfile_dir: Folder of node_exporter's textfile collector; None: there is none.
+        num_restarts: Attempts before this one.
+    """
     if not is_main:
         return Trackers(NullTracker())
     trackers: list[Tracker] = [JsonlTracker(run_dir.metrics)]
+    if textfile_dir is not None:
+        trackers.append(TextfileTracker(textfile_dir, run_dir, num_restarts=num_restarts))
     if cfg.wandb is not WandbMode.disabled:
         with told_not_raised():
             trackers.append(WandbTracker(cfg, run_dir, config))

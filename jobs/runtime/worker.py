@@ -135,6 +135,8 @@ def _run(
             run_dir,
             config=yaml.safe_load(run_dir.config.read_text(encoding="utf-8")),
             is_main=world.writer == 0,
+            textfile_dir=config.telemetry.textfile_dir,
+            num_restarts=record.num_attempts_before if record is not None else 0,
         )
         context = JobContext(
             world=world,

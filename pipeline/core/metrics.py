@@ -15,6 +15,9 @@ class Tracker(Protocol):
     def log_image(self, num_images: int, name: str, path: Path) -> None:
         """Record a picture that stands on disk at ``path``."""
 
+    def observe(self, name: str, value: float, *, count: int = 1) -> None:
+        """Add a value to a distribution, ``count`` times: for who watches, not for the record."""
+
     def rewind(self, num_images: int) -> None:
         """Drop records after ``num_images``: the run resumes there and will write them again."""
 
@@ -26,6 +29,9 @@ class NullTracker:
         """Do nothing."""
 
     def log_image(self, num_images: int, name: str, path: Path) -> None:
+        """Do nothing."""
+
+    def observe(self, name: str, value: float, *, count: int = 1) -> None:
         """Do nothing."""
 
     def rewind(self, num_images: int) -> None:

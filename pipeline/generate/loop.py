@@ -18,6 +18,7 @@ from pipeline.generate.conf import GenerateConfig
 from pipeline.generate.draw import load_drawer
 from pipeline.generate.finish import finisher_of
 from pipeline.generate.ledger import Ledger
+from pipeline.generate.progress import Progress
 from pipeline.generate.recipe import LoraRecords, Recipe
 from pipeline.generate.store import ImageStore
 from pipeline.generate.summary import end_run
@@ -98,12 +99,14 @@ def make_all(
     claims = None
     if world.array_size > 1:
         claims = Claims(run_dir.path / "claims", owner=f"{world.writer:05d}")
+    tracker.rewind(len(ledger))
     turn = Turn(
         work,
         draw,
         store,
         ledger=ledger,
         claims=claims,
+        progress=Progress(tracker if world.writer == 0 else None, ledger, num_asked=len(work)),
         should_stop=should_stop,
         batch_size=cfg.batch_size,
     )
@@ -134,6 +137,7 @@ def make_all(
             # Every image is there, so whatever else lies about was being written in a kill.
             for leftover in run_dir.images.glob(".*"):
                 leftover.unlink(missing_ok=True)
-        tracker.log(len(work), {"speed/img_per_s": made / max(elapsed_s, 1e-9)})
+        rate = made / max(elapsed_s, 1e-9)
+        tracker.log(len(work), {"speed/img_per_s": rate, "generate/images_waiting": 0})
         tracker.log_image(len(work), "contact_sheet", run_dir.contact_sheet)
     return Outcome(finished=finished, figures=figures)

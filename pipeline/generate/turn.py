@@ -14,12 +14,12 @@ from pipeline.generate.claims import Claims, dealt
 from pipeline.generate.conf import GateConfig
 from pipeline.generate.gates import due
 from pipeline.generate.ledger import Ledger
+from pipeline.generate.progress import REPORT_S, Progress
 from pipeline.generate.store import ImageStore
 from pipeline.generate.work import Batch, Item, WorkList
 
 log = logging.getLogger(__name__)
 
-REPORT_S = 5.0
 POLL_S = 0.2
 STALL_S = 600.0
 """Longer than a slow rank takes to load its model and draw a batch ..."""
@@ -39,6 +39,7 @@ class Turn:
     store: ImageStore
     ledger: Ledger = field(kw_only=True)
     claims: Claims | None = field(kw_only=True)
+    progress: Progress = field(kw_only=True)
     should_stop: Callable[[], bool] = field(kw_only=True)
     batch_size: int = field(kw_only=True)
     watch: Stopwatch = field(default_factory=Stopwatch)
@@ -73,6 +74,7 @@ class Turn:
             wanted = self.ledger.missing(batch.indices, attempt)
             if wanted:
                 self._draw(batch, wanted)
+            self.progress.tell()
             if lap.elapsed_s() > REPORT_S:
                 lap.lap_s()
                 rate = self.store.num_written / self.watch.elapsed_s()
@@ -93,6 +95,8 @@ class Turn:
             wanted = self.ledger.missing(wanted, batch.attempt)
         if wanted:
             self.store.put(batch, items, pixels, wanted=wanted)
+        # With the wait for a place in the store's queue: what an image costs when all is busy.
+        self.progress.drew(len(items), clock.elapsed_s())
 
     def _mine(self, batches: list[Batch], world: World) -> Iterator[Batch]:
         if self.claims is None:
@@ -114,6 +118,7 @@ class Turn:
         while True:
             check.lap_s()
             self.ledger.refresh()
+            self.progress.tell()
             missing = len(self.ledger.missing(asked, attempt))
             looked_s = check.elapsed_s()
             if not missing:

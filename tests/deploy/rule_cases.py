@@ -8,7 +8,7 @@ RUN = '{run="r",kind="train",hostname="dgx1"}'
 DISK = '{hostname="dgx1",mountpoint="/raid",fstype="ext4"}'
 SIZE = f"node_filesystem_size_bytes{DISK}"
 FREE = f"node_filesystem_avail_bytes{DISK}"
-TEXT = 'node_textfile_mtime_seconds{hostname="dgx1",file="/t/dgx_pixels_7.prom"}'
+TEXT = 'node_textfile_scrape_error{hostname="dgx1"}'
 PROGRESS = f"dgx_pixels_progress_timestamp_seconds{RUN}"
 RUNNING = f"dgx_pixels_running{RUN}"
 DCGM_UP = 'up{job="dcgm",instance="dgx1:9400"}'
@@ -73,16 +73,14 @@ OTHER_CASES: dict[str, tuple[Series, Series]] = {
     "GpuXidRecovery": (_xid(154), _xid(54)),
     "GpuXidApplication": (_xid(13), _xid(131)),
     "GpuXidUnknown": (_xid(999), _xid(63)),
-    "LossNotFinite": (
-        {f"dgx_pixels_loss{RUN}": "0.1x90" + 60 * " NaN"}, {f"dgx_pixels_loss{RUN}": "1e9x400"},
-    ),
+    "JobFailed": ({f"dgx_pixels_failed{RUN}": "1x400"}, {f"dgx_pixels_failed{RUN}": "0x400"}),
     "JobRestartsOften": (
         {f"dgx_pixels_restarts_total{RUN}": "0x30 1x30 2x30 3x300"},
         {f"dgx_pixels_restarts_total{RUN}": "0x30 1x30 2x300"},
     ),
     # Time in promtool begins at 0: no progress since second 60; a job that ended does not hang.
     "JobStuck": ({PROGRESS: "60x400", RUNNING: "1x400"}, {PROGRESS: "60x400", RUNNING: "0x400"}),
-    "JobMetricsStale": ({TEXT: "0x400", RUNNING: "1x400"}, {TEXT: "0+15x400", RUNNING: "1x400"}),
+    "JobMetricsUnreadable": ({TEXT: "1x400"}, {TEXT: "0x400"}),
     "DiskNearlyFull": ({FREE: "9x400", SIZE: "100x400"}, {FREE: "11x400", SIZE: "100x400"}),
     "DiskFullInFourHours": ({FREE: "1000000-1000x400"}, {FREE: "1000000-100x400"}),
     "ExporterDown": ({DCGM_UP: "0x400"}, {DCGM_UP: "1x400"}),

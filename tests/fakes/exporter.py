@@ -37,7 +37,7 @@ def dcgm_page(count: int, *, renamed: bool) -> str:
 
 def job_page(count: int, now_s: float) -> str:
     """Our own metrics and those of a node, as node_exporter's textfile collector shows them."""
-    run = 'run="tiles32-7",kind="generate"'
+    run = 'run="tiles32/7",kind="generate"'
     buckets = "".join(
         f'dgx_pixels_image_seconds_bucket{{{run},le="{bound}"}} {share * count}\n'
         for bound, share in (("0.1", 4), ("1", 9), ("+Inf", 10))
@@ -47,16 +47,21 @@ def job_page(count: int, now_s: float) -> str:
         "images_per_second": 8.5,
         "images_waiting": 400,
         "loss": 0.07,
-        "steps_total": count,
+        "validation_loss": 0.08,
         "checkpoints_total": 2,
         "restarts_total": 1,
         "progress_timestamp_seconds": now_s,
         "running": 1,
+        "failed": 0,
     }
-    ours = "".join(f"dgx_pixels_{name}{{{run}}} {value}\n" for name, value in values.items())
+    runs = (run, run.replace("generate", "train"))
+    ours = "".join(
+        f"dgx_pixels_{name}{{{labels}}} {value}\n"
+        for name, value in values.items() for labels in runs
+    )  # fmt: skip
+    queue = 'dgx_pixels_queue_images{run="demo/8"} 90\ndgx_pixels_queue_workers{run="demo/8"} 2\n'
     nccl = 'dgx_pixels_nccl_bus_bytes_per_second{collective="all_reduce"} 8e11\n'
-    file = f'node_textfile_mtime_seconds{{file="/var/lib/x/dgx_pixels_7.prom"}} {now_s}\n'
-    return ours + buckets + nccl + file + NODE
+    return ours + queue + buckets + nccl + "node_textfile_scrape_error 0\n" + NODE
 
 
 @contextlib.contextmanager

@@ -198,7 +198,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(smoke_data: Path, tmp_path: Path)
     disk, kept = tmp_path / "disk", tmp_path / "kept"
     disk.mkdir()
     # Room for the code and one checkpoint and a half; what is on it is copied out at the end.
-    script = f"mount -t tmpfs -o size=4m none {disk}; trap 'cp -r {disk} {kept}' EXIT"
+    script = f"mount -t tmpfs -o size=4608k none {disk}; trap 'cp -r {disk} {kept}' EXIT"
     command = namespace(
         script, sys.executable, "-m", "jobs.train", *train_arguments(smoke_data, disk)
     )
