@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import ClassVar
 
 from bench.conf import BenchConfig
 from eval.conf import EvaluateConfig
@@ -25,6 +26,8 @@ class Where(Enum):
     """Processes on this machine."""
     slurm = "slurm"
     """``sbatch``."""
+    queue = "queue"
+    """Workers that somebody else starts: ``python -m jobs.queue work``."""
 
 
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
@@ -166,6 +169,9 @@ class TelemetryConfig:
 class JobConfig:
     """What every launched job has."""
 
+    can_queue: ClassVar[bool] = False
+    """Whether workers of a queue may share it."""
+
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
@@ -189,6 +195,18 @@ class JobConfig:
                 raise ValueError(
                     f"{key}: {name!r} cannot name a folder; allowed: letters, digits, _-."
                 )
+        if self.cluster.where is Where.queue:
+            self._check_queue()
+
+    def _check_queue(self) -> None:
+        if not self.can_queue:
+            raise ValueError(
+                "cluster.where: queue takes jobs.generate alone; allowed here: "
+                f"{', '.join(where.value for where in Where if where is not Where.queue)}"
+            )
+        if self.wait:
+            raise ValueError("wait: true, but a queue says nothing of when; python -m jobs.queue")
+        self.cluster.check_one_task("a worker of the queue is one process, array= says how many")
 
 
 @dataclass(kw_only=True)
@@ -213,9 +231,11 @@ class PrepareJob(PrepareConfig, JobConfig):
 class GenerateJob(GenerateConfig, JobConfig):
     """``jobs.generate``."""
 
+    can_queue: ClassVar[bool] = True
     array: int = 1
-    """Jobs in a Slurm job array that share the run, each with all of ``cluster``'s processes: they
-    claim batches one by one, and take over those of a job that dies or lags."""
+    """Jobs in a Slurm job array, or workers of the queue, that share the run, each with all of
+    ``cluster``'s processes: they claim batches one by one, and take over those of one that dies or
+    lags."""
     dry_run: bool = False
     """Show the work and what it costs; submit nothing."""
 

@@ -24,6 +24,13 @@ def run(cfg: GenerateJob, context: JobContext) -> Outcome:
     )
 
 
+def count(cfg: GenerateJob) -> int:
+    """Return how many images the work has."""
+    from pipeline.generate.work import build_work
+
+    return len(build_work(cfg))
+
+
 def preview(cfg: GenerateJob) -> str | None:
     """Show the work where that is all that is asked for."""
     if not cfg.dry_run:

@@ -12,6 +12,9 @@ OPERATOR = "gpu-operator"
 """The GPU Operator's, where it looks for the list of counters."""
 RELEASE = {"release": "kube-prometheus-stack"}
 """The label by which the chart's Prometheus picks its rules and monitors."""
+QUEUE_PORT = 9401
+IMAGE_USER = 10001
+"""Of deploy/container/Dockerfile."""
 LISTS = {False: "dcgm-counters-to-4-5", True: "dcgm-counters-from-4-6"}
 
 
@@ -31,6 +34,7 @@ def manifests() -> dict[str, Any]:
             stringData={"alertmanager.yaml": json.dumps(scrape.alertmanager(), indent=2)},
         ),
         "scaledjob.yaml": scaled_job(),
+        **queue(),
     }  # fmt: skip
     for renamed, name in LISTS.items():
         data = {"dcgm-metrics.csv": rules.counters(renamed=renamed)}
@@ -65,16 +69,67 @@ def operator_values() -> dict[str, Any]:
 
 
 def scaled_job() -> dict[str, Any]:
-    """Return KEDA's job: one work is made while images of it wait, and none runs otherwise.
+    """Return KEDA's job: a pod is a worker of the queue, and takes a place in a run that waits.
 
-    One at a time: a run is one job over its ranks, and goes on where the last one stopped.
+    As many as the queue could use, those that run included, which KEDA takes off again.
     """
+    trigger = {
+        "type": "prometheus",
+        "metadata": {
+            "serverAddress": "http://prometheus-operated.monitoring:9090",
+            "query": "sum(dgx_pixels_queue_wanted) or vector(0)",
+            "threshold": "1",
+            "activationThreshold": "0",
+        },
+    }
+    pod = _pod("worker", "work", "/runs")
+    # Told to go, a worker finishes the batch it draws.
+    pod |= {"restartPolicy": "Never", "terminationGracePeriodSeconds": 120}
+    pod["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": 1}}
+    spec = {
+        "jobTargetRef": {"parallelism": 1, "completions": 1, "backoffLimit": 0,
+                         "template": {"spec": pod}},
+        "pollingInterval": 30,
+        "minReplicaCount": 0,
+        "maxReplicaCount": 8,
+        "successfulJobsHistoryLimit": 3,
+        "failedJobsHistoryLimit": 3,
+        "triggers": [trigger],
+    }  # fmt: skip
+    return _object("keda.sh/v1alpha1", "ScaledJob", "generate", {}, spec=spec)
+
+
+def queue() -> dict[str, Any]:
+    """Return what shows the queue to Prometheus: one small pod, its service, its monitor."""
+    label = {"app": "dgx-pixels-queue"}
+    pod = _pod("queue", "serve", "/runs", "--address", "0.0.0.0", "--port", str(QUEUE_PORT))
+    port = {"name": "metrics", "containerPort": QUEUE_PORT}
+    answers = {"httpGet": {"path": "/metrics", "port": "metrics"}}
+    pod["containers"][0] |= {"ports": [port], "readinessProbe": answers}
+    template = {"metadata": {"labels": label}, "spec": pod}
+    endpoint = {"port": "metrics", "interval": scrape.INTERVAL}
+    return {
+        "queue-deployment.yaml": _object(
+            "apps/v1", "Deployment", "queue", label,
+            spec={"replicas": 1, "selector": {"matchLabels": label}, "template": template},
+        ),
+        "queue-service.yaml": _object(
+            "v1", "Service", "queue", label,
+            spec={"selector": label, "ports": [{"name": "metrics", "port": QUEUE_PORT}]},
+        ),
+        "queue-monitor.yaml": _object(
+            "monitoring.coreos.com/v1", "ServiceMonitor", "queue", RELEASE,
+            spec={"selector": {"matchLabels": label}, "endpoints": [endpoint]},
+        ),
+    }  # fmt: skip
+
+
+def _pod(name: str, *arguments: str) -> dict[str, Any]:
+    """A pod of the image on the shared runs, with no rights and nothing to write to but those."""
     container = {
-        "name": "generate",
+        "name": name,
         "image": "dgx-pixels",
-        "command": ["python", "-m", "jobs.generate"],
-        "args": ["+work=tiles32", "cluster=inline", "run_id=elastic", "runs_dir=/runs"],
-        "resources": {"limits": {"nvidia.com/gpu": 1}},
+        "args": ["jobs.queue", *arguments],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -85,11 +140,11 @@ def scaled_job() -> dict[str, Any]:
             {"name": "scratch", "mountPath": "/tmp"},
         ],
     }
-    pod = {
-        "restartPolicy": "Never",
+    return {
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": 1000,
+            "runAsUser": IMAGE_USER,
+            "fsGroup": IMAGE_USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [container],
@@ -98,26 +153,6 @@ def scaled_job() -> dict[str, Any]:
             {"name": "scratch", "emptyDir": {}},
         ],
     }
-    trigger = {
-        "type": "prometheus",
-        "metadata": {
-            "serverAddress": "http://prometheus-operated.monitoring:9090",
-            "query": 'sum(dgx_pixels_images_waiting{run="elastic"})',
-            "threshold": "1000",
-            "activationThreshold": "0",
-        },
-    }
-    spec = {
-        "jobTargetRef": {"parallelism": 1, "completions": 1, "backoffLimit": 0,
-                         "template": {"spec": pod}},
-        "pollingInterval": 30,
-        "minReplicaCount": 0,
-        "maxReplicaCount": 1,
-        "successfulJobsHistoryLimit": 3,
-        "failedJobsHistoryLimit": 3,
-        "triggers": [trigger],
-    }  # fmt: skip
-    return _object("keda.sh/v1alpha1", "ScaledJob", "generate", {}, spec=spec)
 
 
 def _monitor() -> dict[str, Any]:

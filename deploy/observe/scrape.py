@@ -50,6 +50,7 @@ def prometheus() -> dict[str, Any]:
                 "file_sd_configs": [{"files": ["targets/node.yml"]}],
                 "relabel_configs": by_host,
             },
+            {"job_name": "queue", "file_sd_configs": [{"files": ["targets/queue.yml"]}]},
             *slurm,
         ],
     }

@@ -1,8 +1,9 @@
-"""Submit a run folder: to Slurm, to processes on this machine, or to this very process.
+"""Submit a run folder: to Slurm, to processes here, to this very process, or to a queue.
 
 The same worker runs everywhere; submitit pickles it and the folder's path, nothing else.
 """
 
+import importlib
 import os
 import shutil
 import signal
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from jobs.conf import ClusterConfig, Where
+from jobs.runtime.freeze import load_frozen
+from jobs.runtime.queue import put
 from jobs.runtime.record import FINISHED
 from jobs.runtime.watch import EXIT_STOPPED, watch
 from jobs.runtime.worker import Worker
@@ -46,6 +49,8 @@ def launch(
     where = resolve_where(cluster.where)
     if where is Where.inline:
         return _inline(run_dir, array=array)
+    if where is Where.queue:
+        return _queue(run_dir, job=job, array=array)
     if where is Where.local:
         submitted = _submit_local(run_dir, cluster, array=array)
         names = " ".join(each.job_id for each in submitted)
@@ -69,7 +74,7 @@ def resolve_where(where: Where) -> Where:
     Raises:
         InputError: ``slurm`` is asked for and does not answer.
     """
-    if where in (Where.inline, Where.local):
+    if where in (Where.inline, Where.local, Where.queue):
         return where
     answers = slurm_answers()
     if where is Where.slurm and not answers:
@@ -207,6 +212,19 @@ def _inline(run_dir: RunDir, *, array: int) -> int:
         return 0
     sys.stdout.write(f"stopped; go on with: python -m jobs.resubmit {run_dir.path}\n")
     return EXIT_STOPPED
+
+
+def _queue(run_dir: RunDir, *, job: str, array: int) -> int:
+    module = importlib.import_module(f"jobs.{job}")
+    num_images = module.count(load_frozen(run_dir, module.SCHEMA))
+    runs_dir = put(run_dir, array=array, num_images=num_images).parents[1]
+    print(
+        f"queued: {num_images} images for up to {array} workers\nrun {run_dir.path}\n"
+        f"look:     python -m jobs.queue list {runs_dir}\n"
+        f"work:     python -m jobs.queue work {runs_dir}",
+        flush=True,
+    )
+    return 0
 
 
 def _quoted(text: str) -> str:

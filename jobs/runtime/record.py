@@ -141,6 +141,13 @@ class RunRecord:
                 write_json(self.run_dir.whole.run_json, join_records(self.run_dir.whole))
 
 
+def last_reason(run_dir: RunDir) -> str:
+    """Return why a run's or an array job's last attempt ended; empty: it said nothing."""
+    if not run_dir.run_json.is_file():
+        return ""
+    return str(read_json(run_dir.run_json)["attempts"][-1]["reason"])
+
+
 def join_records(run_dir: RunDir) -> dict[str, Any]:
     """Return one record of a run that an array of jobs works on.
 

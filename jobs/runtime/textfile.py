@@ -149,7 +149,7 @@ def write_nccl(folder: Path, sweeps: Sequence[Sweep]) -> None:
     best: dict[str, float] = {}
     most = max((sweep.num_ranks or 0 for sweep in sweeps), default=0)
     for sweep in sweeps:
-        busbw = sweep.rows[-1].best.busbw if sweep.rows else None
+        busbw = sweep.largest.best.busbw if sweep.largest else None
         if sweep.num_ranks == most and busbw is not None:
             best[sweep.operation] = max(busbw, best.get(sweep.operation, 0.0))
     for operation, gb_per_s in best.items():

@@ -190,7 +190,8 @@ def _log_to_file(run_dir: RunDir, world: World) -> None:
     folder = run_dir.logs / job_id(os.environ)
     folder.mkdir(parents=True, exist_ok=True)
     handlers: list[logging.Handler] = [logging.FileHandler(folder / f"{world.rank}.log")]
-    if job_id(os.environ) == "inline":
+    if os.environ.get("SUBMITIT_EXECUTOR") not in ("local", "slurm"):
+        # Nobody else shows what this process says.
         handlers.append(logging.StreamHandler())
     logging.basicConfig(
         level=logging.INFO,

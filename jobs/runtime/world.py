@@ -25,6 +25,8 @@ NAMES = {
         "num_nodes": "SUBMITIT_LOCAL_JOB_NUM_NODES",
         "job_id": "SUBMITIT_LOCAL_JOB_ID",
     },
+    # One process alone: jobs.runtime.worker_loop names it.
+    "queue": {"job_id": "DGX_PIXELS_WORKER"},
 }
 """Scheduler (as ``SUBMITIT_EXECUTOR`` names it) to the variables that tell a rank its place."""
 

@@ -73,6 +73,10 @@ OTHER_CASES: dict[str, tuple[Series, Series]] = {
     "GpuXidRecovery": (_xid(154), _xid(54)),
     "GpuXidApplication": (_xid(13), _xid(131)),
     "GpuXidUnknown": (_xid(999), _xid(63)),
+    "QueuedRunGivenUp": (
+        {'dgx_pixels_queue_given_up{run="t/q"}': "1x400"},
+        {'dgx_pixels_queue_given_up{run="t/q"}': "0x400"},
+    ),
     "JobFailed": ({f"dgx_pixels_failed{RUN}": "1x400"}, {f"dgx_pixels_failed{RUN}": "0x400"}),
     "JobRestartsOften": (
         {f"dgx_pixels_restarts_total{RUN}": "0x30 1x30 2x30 3x300"},

@@ -11,7 +11,7 @@ VERSION = "1.31"
 BUILT_IN = {
     name: data
     for name, data in kubernetes.manifests().items()
-    if data["apiVersion"] == "v1"
+    if data["apiVersion"] in ("v1", "apps/v1")
 }  # fmt: skip
 
 

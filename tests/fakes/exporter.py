@@ -59,7 +59,8 @@ def job_page(count: int, now_s: float) -> str:
         f"dgx_pixels_{name}{{{labels}}} {value}\n"
         for name, value in values.items() for labels in runs
     )  # fmt: skip
-    queue = 'dgx_pixels_queue_images{run="demo/8"} 90\ndgx_pixels_queue_workers{run="demo/8"} 2\n'
+    queued = {"images": 900, "workers": 2, "wanted": 4, "given_up": 0}
+    queue = "".join(f'dgx_pixels_queue_{name}{{run="demo/8"}} {n}\n' for name, n in queued.items())
     nccl = 'dgx_pixels_nccl_bus_bytes_per_second{collective="all_reduce"} 8e11\n'
     return ours + queue + buckets + nccl + "node_textfile_scrape_error 0\n" + NODE
 

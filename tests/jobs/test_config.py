@@ -31,7 +31,7 @@ NAMED = [
     *[("train", f"+experiment={name}") for name in choices("experiment")],
     *[("prepare", f"+dataset={name}") for name in choices("dataset")],
     *[("generate", f"+work={name}") for name in choices("work")],
-    *[("train", f"cluster={name}") for name in choices("cluster")],
+    *[("train", f"cluster={name}") for name in choices("cluster") if name != "queue"],
     *[("train", f"model={name}") for name in choices("model")],
     *[("train", f"sampler={name}") for name in choices("sampler")],
     *[("train", f"lora={name}") for name in choices("lora")],
