@@ -32,10 +32,13 @@ def main() -> int:
     if given.rows < 1:
         raise InputError(f"--rows: {given.rows} is below 1")
     from jobs.reviews.page import review_page
+    from jobs.reviews.places import roots_of
     from jobs.reviews.runs import read_runs
 
     runs, broken = read_runs(given.runs)
-    page = review_page(runs, title=given.title, broken=broken, max_rows=given.rows)
+    page = review_page(
+        runs, title=given.title, roots=roots_of(given.runs), broken=broken, max_rows=given.rows
+    )
     write_atomic(given.out, page.encode())
     print(f"{given.out}: {len(runs)} of {len(runs) + len(broken)} runs could be read")
     return 0

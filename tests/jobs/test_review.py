@@ -11,6 +11,7 @@ from PIL import Image
 from jobs import review
 from jobs.reviews.facts import benches, hours_by_job, hours_by_week, newest_samples
 from jobs.reviews.page import review_page
+from jobs.reviews.places import placed, roots_of
 from jobs.reviews.runs import read_curve, read_run, read_runs
 from pipeline.core.errors import InputError
 
@@ -46,13 +47,14 @@ def make_bench(folder, median, hardware="8 x B200", unit="img/s"):
     (folder / "bench.json").write_text(json.dumps(told))
 
 
-def make_report(folder, name="ssim"):
+def make_report(folder, name="ssim", sets=None):
     value = {"value": 0.5, "low": 0.4, "high": 0.6}
     judged = {
         "info": {"name": name, "unit": "", "higher_is_better": True}, "by": {"run": value},
         "difference": value, "verdict": "better", "against": "",
     }  # fmt: skip
-    sets = {"base": {"num_images": 4, "path": "b"}, "run": {"num_images": 4, "path": "r"}}
+    paths = sets or {"base": "b", "run": "r"}
+    sets = {name: {"num_images": 4, "path": path} for name, path in paths.items()}
     told = {
         "format": "dgx-pixels-evaluation/1", "passes": True, "sets": sets, "metrics": [judged],
         "gates": [],
@@ -74,7 +76,8 @@ def project(tmp_path):
 
 def page_of(root, **more):
     runs, broken = read_runs([root])
-    return review_page(runs, title="t", broken=broken, **{"max_rows": 100, **more})
+    known = {"roots": roots_of([root]), "max_rows": 100}
+    return review_page(runs, title="t", broken=broken, **(known | more))
 
 
 class Links(HTMLParser):
@@ -123,13 +126,40 @@ def test_runs_that_cannot_be_read_are_told_and_the_rest_is_shown(project):
     (make_run(project, "bench/loader/z") / "bench.json").write_text("[]")
     page = page_of(project)
     lost = page.partition("Could not be read")[2]
-    assert all(path in lost for path in (str(half), str(other), str(worn), "bench/loader/z"))
+    there = [str(folder.relative_to(project)) for folder in (half, other, worn)]
+    assert all(place in lost for place in (*there, "bench/loader/z"))
+    assert str(project) not in page
     assert "train/tiles/a" in page
 
 
 def test_names_from_files_are_text_and_no_markup(project):
     make_report(make_run(project, "evaluate/tiles/f"), name="<script>alert(1)</script>")
     assert "<script" not in page_of(project)
+
+
+def test_the_page_can_be_sent_around_and_names_no_place_on_a_machine(project):
+    ended = {"started": "2026-11-11T08:00:00+00:00", "reason": "data.path: /mnt/team/art: empty"}
+    make_run(project, "train/tiles/lost", attempts=[ended])
+    folder = make_run(project, "evaluate/tiles/far")
+    sets = {"run": str(project / "train/tiles/a"), "base": "/home/someone/base", "art": "data/art"}
+    make_report(folder, sets=sets)
+    text = Links(page_of(project)).text
+    assert "data.path: .../art: empty" in text
+    assert {"train/tiles/a", ".../base", "data/art"} <= set(text)
+    page = page_of(project)
+    assert not any(place in page for place in (str(project), "/mnt/", "/home/"))
+
+
+def test_places_in_the_runs_are_told_from_there_whatever_way_they_are_written(tmp_path):
+    real = tmp_path / "my disk" / "runs"
+    run = make_run(real, "train/t/a")
+    link = tmp_path / "link"
+    link.symlink_to(real)
+    for given in (real, link, run, link / "train/t/a"):
+        roots = roots_of([given])
+        assert placed(f"{real}/train/t/a/x.json: torn", roots=roots) == "train/t/a/x.json: torn"
+    told = "not /usr/lib/x.so, '/a/b' or (/c/d/); 3 img/s, and/or 1 / 2"
+    assert placed(told, roots=[]) == "not .../x.so, '.../b' or (.../d); 3 img/s, and/or 1 / 2"
 
 
 def test_the_newest_rows_are_kept(project):
