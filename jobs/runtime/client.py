@@ -17,7 +17,9 @@ def server_url() -> str:
 
     told = os.environ.get("WANDB_BASE_URL")
     try:
-        url: str = wandb.Settings(base_url=told).base_url if told else _settings().base_url
+        settings = client_settings()
+        # What was set after the client's own were read counts for it too.
+        url = str(wandb.Settings(base_url=told).base_url if told else settings.base_url)
         urlsplit(url).port  # noqa: B018  raises where it is no number
     except ValueError:
         # What is before an @ is a password.
@@ -26,7 +28,8 @@ def server_url() -> str:
     return url
 
 
-def _settings() -> Any:
+def client_settings() -> Any:
+    """Return the settings that this process's client goes by."""
     import wandb
 
     # Quiet: what is to be said is said by whoever asked.
