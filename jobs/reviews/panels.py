@@ -16,6 +16,8 @@ from jobs.reviews.runs import Run
 STEP = "num_images"
 MAX_BARS = 32
 """Bars of a panel: more cannot be told apart."""
+TABLES = ("metrics", "gates", "cases")
+"""Of an evaluation, which are shown; ``eval.tables`` makes them."""
 WIDE, HALF = {"w": 24, "h": 9}, {"w": 12, "h": 8}
 """A report is 24 wide."""
 
@@ -30,6 +32,8 @@ class Facts:
     """Day the newest run began, ISO 8601; empty: there is none."""
     metrics: Sequence[str]
     """Of evaluations, as the trackers have them without ``eval/``."""
+    tables: Sequence[str]
+    """Of evaluations, that have rows."""
     memorised: Sequence[str]
     """Tables of distances to training art."""
     benches: Sequence[Bench]
@@ -58,6 +62,7 @@ def facts_of(runs: Sequence[Run]) -> Facts:
             # What has no value is not logged.
             if (judged["by"].get("run") or {}).get("value") is not None
         ),
+        tables=[name for name in TABLES if any(report.get(name) for report in reports)],
         memorised=_once(f"eval/memorisation/{name.replace(' ', '_')}" for name in memorised),
         benches=benches(whole),
         hours=hours_by_job(runs),
@@ -102,7 +107,7 @@ def evaluation_panels(facts: Facts) -> list[Any]:
     bars = [_bars(f"eval/{name}", [f"eval/{name}"]) for name in facts.metrics]
     tables = [
         wr.WeavePanelSummaryTable(table_name=f"eval/{name}", layout=wr.Layout(**WIDE))
-        for name in ("metrics", "gates", "cases")
+        for name in facts.tables
     ]
     near = [
         wr.CustomChart(

@@ -120,6 +120,9 @@ class WandbServer:
     def on_server_features_query(self, given):
         return {"serverInfo": {"features": []}}
 
+    def on_organization_core_weave_organization_i_d(self, given):
+        return {"entity": {"organization": {"coreWeaveOrganizationId": ""}}}
+
     def on_run_resume_status(self, given):
         return {"model": None}
 
@@ -214,9 +217,20 @@ class WandbServer:
         }  # fmt: skip
         return {"project": {"run": run}}
 
+    def _named(self, told: str) -> list[int]:
+        name, _, alias = told.partition(":")
+        return [
+            n for n, each in enumerate(self.artifacts) if each.has_name(name, alias or "latest")
+        ]
+
+    def on_artifact_type(self, given):
+        kinds = [self.artifacts[n].told["artifactTypeName"] for n in self._named(given["name"])]
+        told = {"artifactType": {"name": kinds[-1]}} if kinds else None
+        return {"project": {"artifact": told}}
+
     def on_artifact_membership_by_name(self, given):
-        name, _, alias = given["name"].partition(":")
-        numbers = [n for n, each in enumerate(self.artifacts) if each.has_name(name, alias)]
+        name = given["name"].partition(":")[0]
+        numbers = self._named(given["name"])
         if not numbers:
             return {"project": {"artifactCollectionMembership": None}}
         artifact = self.artifacts[numbers[-1]]
