@@ -389,7 +389,7 @@ def serving() -> Iterator[WandbServer]:
     http = Server(("127.0.0.1", 0), Handler)
     http.received = server
     server.url = f"http://127.0.0.1:{http.server_port}"
-    thread = threading.Thread(target=http.serve_forever, daemon=True)
+    thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield server
