@@ -29,6 +29,8 @@ PAUSE_S = 2.0
 """Seconds before the second try; twice that before the third."""
 TIMEOUT_S = 20.0
 """Seconds the server may take for an answer."""
+MAX_WORDS = 300
+"""Characters that are shown of what the client says."""
 NAME = re.compile(r"[^/\\#?%:]{1,128}")
 """What W&B takes as the name of a project."""
 NUM_NAME_DIGITS = 11
@@ -93,7 +95,9 @@ class Project:
         try:
             # One by one: asked for its length, which a list does, it has another complaint.
             listed = [each for each in wandb.Api().reports(f"{self.entity}/{self.name}")]  # noqa: C416
-        except ValueError:
+        except ValueError as error:
+            if "does not exist under" not in str(error):
+                raise
             raise InputError(
                 f"W&B: no project {self.entity}/{self.name} on {urlsplit(server_url()).hostname}; "
                 "see --project and --entity; the first run that is sent makes it"
@@ -147,8 +151,8 @@ class Project:
                 raise
             except Exception as error:  # whatever a client of a service may raise
                 if not _is_silence(error):
-                    line = " ".join(without_key(str(error)).split())
-                    raise InputError(f"W&B: {line[:300]}") from None
+                    line = " ".join(without_key(f"{type(error).__name__}: {error}").split())
+                    raise InputError(f"W&B: {line[:MAX_WORDS]}") from None
         raise InputError(
             f"W&B: {urlsplit(server_url()).hostname} did not answer, {self.tries} times in "
             f"{self.timeout_s:g} s; see WANDB_BASE_URL"
