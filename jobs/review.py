@@ -12,6 +12,8 @@ from pathlib import Path
 from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.files import write_atomic
 
+MAX_TITLE = 128
+"""Characters in the title of a report on W&B."""
 TITLE = "DGX-Pixels: review"
 RUNS_HELP = "folder of all runs, or run folders"
 
@@ -113,6 +115,8 @@ def _publish(argv: list[str]) -> int:
     )
     given = parser.parse_args(argv)
     _check_patience(given)
+    if not 1 <= len(given.title) <= MAX_TITLE:
+        raise InputError(f"--title: {len(given.title)} characters; 1 to {MAX_TITLE} are allowed")
     runs, broken = read_runs(given.runs)
     project = open_project(
         given.project, given.entity, tries=given.tries, timeout_s=given.timeout_s

@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -79,14 +79,6 @@ class Project:
         """
         return self._asked(lambda: self._save_view(view))
 
-    def check(self) -> None:
-        """See whether it is there.
-
-        Raises:
-            InputError: As of ``save_report``.
-        """
-        self._asked(self._reports)
-
     def _reports(self) -> dict[str, str]:
         """Return the ids of reports by title."""
         import wandb
@@ -135,10 +127,11 @@ class Project:
             view._internal_name = f"nw-{name}-v"
             view.save()
             return Saved(title=view.name, url=f"{self.url}?nw={name}", is_new=True)
-        before.name, before.sections = view.name, view.sections
-        before.settings, before.runset_settings = view.settings, view.runset_settings
+        # Its name stays as well, which people may have changed.
+        before.sections, before.settings = view.sections, view.settings
+        before.runset_settings = view.runset_settings
         before.save()
-        return Saved(title=view.name, url=f"{self.url}?nw={name}", is_new=False)
+        return Saved(title=before.name, url=f"{self.url}?nw={name}", is_new=False)
 
     def _asked(self, ask: Callable[[], T]) -> T:
         """Ask until there is an answer; every save looks first, so none is made twice."""
@@ -187,17 +180,12 @@ def open_project(
     if not has_login(url):
         host = urlsplit(url).hostname
         raise InputError(f"W&B: no login for {host}; `wandb login`, or export WANDB_API_KEY")
-    asked = Project(
+    project = Project(
         entity=entity or "", name=name, tries=tries, timeout_s=timeout_s, pause_s=pause_s
     )
-    project = Project(
-        entity=entity or asked._asked(_default_entity),
-        name=name,
-        tries=tries,
-        timeout_s=timeout_s,
-        pause_s=pause_s,
-    )
-    project.check()
+    if entity is None:
+        project = replace(project, entity=project._asked(_default_entity))
+    project._asked(project._reports)
     return project
 
 

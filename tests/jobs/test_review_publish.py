@@ -155,10 +155,11 @@ def test_what_is_put_there_anew_takes_the_place_of_what_was_there(twice):
     assert "bench loader" not in grids(first)
     assert "bench loader" in grids(second)
     assert second.spec["discussionThreads"] == [{"id": "what we said"}]
+    assert named(twice.after, "ours").id == named(twice.before, "DGX-Pixels: training").id
 
 
 def test_views_are_of_each_kind_of_job_and_one_of_experiments(twice):
-    views = [view for view in twice.after if view.told["type"] == "project-view"]
+    views = [view for view in twice.before if view.told["type"] == "project-view"]
     jobs = {
         view.told["displayName"]: wanted(view.spec["section"]["runSets"][0]).get("jobType")
         for view in views
@@ -192,6 +193,7 @@ def test_views_are_of_each_kind_of_job_and_one_of_experiments(twice):
         (["--entity=a b/"], {}, "--entity"),
         (["--entity=else"], {}, "no project else/dgx-pixels"),
         (["--timeout-s=0"], {}, "--timeout-s"),
+        (["--title=" + 129 * "x"], {}, "--title"),
         ([], {"WANDB_BASE_URL": f"https://me:{KEY}@host:port"}, "WANDB_BASE_URL"),
     ],
 )
