@@ -1,6 +1,5 @@
 """A report as one HTML page that needs nothing beside it, and the chart in it by itself."""
 
-import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,8 @@ import jinja2
 import numpy as np
 
 from eval.diversity import HISTOGRAM_STEP
+from eval.html import page_environment, png_url
 from eval.report import Judged, Report
-from eval.told import Interval
 from pipeline.core.chart import COLOURS, figure_png, new_chart
 
 TEMPLATE = Path(__file__).parent / "assets" / "report.html.j2"
@@ -25,15 +24,14 @@ def report_page(report: Report, *, title: str, pictures: Mapping[str, Path]) -> 
         pictures: Folder of each set's pictures (and of the reference), by name: cases are shown
             side by side.
     """
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.ChainableUndefined)
-    environment.filters |= {"figure": _figure, "span": _span}
+    environment = page_environment(undefined=jinja2.ChainableUndefined)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     chart = report_chart(report)
     page: str = template.render(
         report=report,
         title=title,
         cases=_cases(report, pictures),
-        chart=_url(chart) if chart else "",
+        chart=png_url(chart),
     )
     return page
 
@@ -48,7 +46,7 @@ def _cases(report: Report, pictures: Mapping[str, Path]) -> dict[str, list[list[
                 "prompt": case.prompt,
                 "file": case.file,
                 "numbers": case.values,
-                "pictures": {n: _url(f.read_bytes()) for n, f in files.items() if f.is_file()},
+                "pictures": {n: png_url(f.read_bytes()) for n, f in files.items() if f.is_file()},
             }
         )
     return shown
@@ -104,21 +102,3 @@ def _width(judged: Judged) -> float:
     if told is None or told.low is None or told.high is None:
         return 0.0
     return (told.high - told.low) / 2
-
-
-def _url(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
-
-
-def _figure(value: Any) -> str:
-    if value is None or isinstance(value, jinja2.Undefined):
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _span(told: Interval | None) -> str:
-    if told is None or told.value is None:
-        return "-"
-    if told.low is None or told.high is None:
-        return _figure(told.value)
-    return f"{told.value:.4g} ({told.low:.4g} to {told.high:.4g})"

@@ -10,6 +10,8 @@ from bench.preflight.finding import Finding, critical, ok, warn
 from pipeline.core.files import sha256_file
 from pipeline.models.conf import ModelConfig
 
+SYNC = "python -m jobs.review sync"
+"""Sends what was written offline."""
 REACH_S = 2.0
 """Seconds in which W&B must take a connection."""
 SLOWEST_HASH = 150 * 2**20
@@ -22,7 +24,8 @@ class Wandb:
 
     mode: str = "offline"
     """``disabled``, ``offline`` or ``online``."""
-    host: str = "api.wandb.ai"
+    host: str = ""
+    """Where the server listens, as the client is set."""
     port: int = 443
     has_key: bool = False
 
@@ -30,7 +33,7 @@ class Wandb:
 def check_wandb(wandb: Wandb) -> Iterator[Finding]:
     """Is a mirror that is asked for within reach? It never ends a job."""
     if wandb.mode != "online":
-        told = {"offline": "offline: `wandb sync` later", "disabled": "off"}
+        told = {"offline": f"offline: `{SYNC}` later", "disabled": "off"}
         if wandb.mode in told:
             yield ok("wandb", told[wandb.mode])
         else:
@@ -46,7 +49,7 @@ def check_wandb(wandb: Wandb) -> Iterator[Finding]:
         yield warn(
             "wandb",
             f"{wandb.host} cannot be reached ({error})",
-            todo="WANDB_MODE=offline, and `wandb sync` from a node that reaches it",
+            todo=f"WANDB_MODE=offline, and `{SYNC}` from a node that reaches it",
         )
         return
     yield ok("wandb", f"online, {wandb.host} answers")

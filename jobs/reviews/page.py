@@ -1,13 +1,13 @@
 """The review as one HTML page that needs nothing beside it."""
 
-import base64
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
+from eval.html import page_environment
 from jobs.reviews.charts import MAX_CURVES, hours_chart, loss_chart, with_loss
 from jobs.reviews.facts import (
     benches,
@@ -18,6 +18,7 @@ from jobs.reviews.facts import (
     newest_samples,
     told_or_listed,
 )
+from jobs.reviews.places import placed
 from jobs.reviews.runs import Run
 
 TEMPLATE = Path(__file__).parent / "assets" / "review.html.j2"
@@ -26,20 +27,26 @@ MAX_SHEETS = 8
 
 
 def review_page(
-    runs: Sequence[Run], *, title: str, broken: Sequence[str] = (), max_rows: int
+    runs: Sequence[Run],
+    *,
+    title: str,
+    roots: Sequence[Path],
+    broken: Sequence[str] = (),
+    max_rows: int,
 ) -> str:
     """Return the page; the same runs give the same bytes.
 
     Args:
         runs: Oldest first.
         title: Of the page.
+        roots: Folders of all runs: what is in one is told by its place there, no other place is.
         broken: A line for each run folder that could not be read.
         max_rows: Rows in the table of runs; the newest are kept.
     """
     lost = list(broken)
     whole = [run for run in runs if told_or_listed(run, lost)]
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    environment.filters |= {"figure": _figure, "png": _url, "figures": figures_of, "span": _span}
+    environment = page_environment(undefined=jinja2.StrictUndefined)
+    environment.filters |= {"figures": figures_of, "placed": partial(placed, roots=roots)}
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     newest = list(reversed(runs))
     page: str = template.render(
@@ -58,21 +65,3 @@ def review_page(
         broken=lost,
     )
     return page
-
-
-def _url(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
-
-
-def _figure(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _span(told: dict[str, Any] | None) -> str:
-    if not told or told["value"] is None:
-        return "-"
-    if told["low"] is None or told["high"] is None:
-        return _figure(told["value"])
-    return f"{told['value']:.4g} ({told['low']:.4g} to {told['high']:.4g})"

@@ -1,10 +1,8 @@
 """Preflight's adapter: what it needs of the environment, and the look before a job on Slurm."""
 
 import logging
-import netrc
 import os
 import time
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,6 +18,7 @@ from bench.preflight.report import write_report
 from bench.preflight.services import Wandb
 from bench.preflight.storage import mount_type, nearest
 from jobs.conf import ClusterConfig, GenerateJob
+from jobs.runtime.client import has_login, server_url
 from jobs.runtime.world import gpus_of_node, host_name, job_id
 from pipeline.core.errors import InputError
 from pipeline.core.files import read_json, write_atomic
@@ -133,24 +132,14 @@ def _attempt(env: os._Environ[str]) -> str:
 
 def read_wandb() -> Wandb:
     """Return how W&B would be used here; of a key only whether there is one."""
-    base = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"))
-    host = base.hostname or "api.wandb.ai"
-    try:
-        port = base.port or (80 if base.scheme == "http" else 443)
-    except ValueError:
-        raise InputError(f"WANDB_BASE_URL: {base.netloc.rpartition('@')[2]} is no host") from None
+    url = server_url()
+    base = urlsplit(url)
     return Wandb(
         mode=os.environ.get("WANDB_MODE", "offline"),
-        host=host,
-        port=port,
-        has_key=bool(os.environ.get("WANDB_API_KEY")) or _in_netrc(host),
+        host=base.hostname or "",
+        port=base.port or (80 if base.scheme == "http" else 443),
+        has_key=has_login(url),
     )
-
-
-def _in_netrc(host: str) -> bool:
-    with suppress(OSError, netrc.NetrcParseError):
-        return netrc.netrc().authenticators(host) is not None
-    return False
 
 
 def read_hub() -> tuple[Path, bool]:

@@ -12,7 +12,7 @@ from typing import Any
 from jobs.conf import TrackerConfig, WandbMode
 from jobs.runtime.naming import Made, naming, used_by
 from jobs.runtime.textfile import TextfileTracker
-from pipeline.core.files import write_atomic, write_json
+from pipeline.core.files import read_json, write_atomic, write_json
 from pipeline.core.metrics import NullTracker, Tracker
 from pipeline.core.rundir import RunDir
 from pipeline.core.table import Cell, Table
@@ -65,6 +65,7 @@ class WandbTracker:
     def __init__(self, cfg: TrackerConfig, run_dir: RunDir, config: Mapping[str, Any]) -> None:
         import wandb
 
+        self.run_dir = run_dir
         self.has_files = False
         """Whether something was handed over that takes time to upload."""
         folder = run_dir.path / "wandb"
@@ -169,7 +170,7 @@ class WandbTracker:
         self, artifacts: Sequence[Made], figures: Mapping[str, Any], succeeded: bool
     ) -> None:
         with told_not_raised():
-            self.run.summary.update(dict(figures))
+            self.run.summary.update(dict(figures) | _spent(self.run_dir))
             for made in artifacts:
                 self._upload(made)
             self.run.finish(exit_code=0 if succeeded else 1)
@@ -263,6 +264,14 @@ def told_not_raised() -> Iterator[None]:
         yield
     except Exception as error:  # whatever a client of a service may raise
         log.warning("W&B: %s: %s", type(error).__name__, error)
+
+
+def _spent(run_dir: RunDir) -> dict[str, float]:
+    """Return the run's GPU-hours of all attempts; nothing where they are not known."""
+    if not run_dir.run_json.is_file():
+        return {}
+    hours = read_json(run_dir.run_json).get("gpu_hours")
+    return {} if hours is None else {"gpu_hours": float(hours)}
 
 
 def _cell(value: Cell) -> Any:

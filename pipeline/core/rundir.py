@@ -5,7 +5,8 @@ runs/<job>/<experiment>/<run_id>/
   checkpoints/<images seen>/   lora/   samples/
   recipe.json  images/  manifest-<writer>.jsonl  manifest.parquet  contact_sheet.png  claims/
   logs/<job id>/<rank>.log     telemetry/<node>.jsonl   preflight/<node>.json
-  submitit/   wandb/   array/<index>/run.json  telemetry/  preflight/
+  submitit/   array/<index>/run.json  telemetry/  preflight/
+  wandb/offline-run-<time>-<id>/   wandb/uses.json  linked.json
   bench.json  smoke.json
   report.json  report.html  report.png   reference/index.json  *.png
 """

@@ -1,8 +1,8 @@
-"""A stand-in for the W&B server: what the real client asks for while it sends a run.
+"""A stand-in for the W&B server: what the real clients ask for, of runs, reports and saved views.
 
 GraphQL at ``/graphql``, rows of a run at ``/files/.../file_stream``, files by PUT at ``/storage``.
-Answers have the shape of the client's own queries (0.31.0); nothing is checked that a server would
-check, but the key.
+Answers have the shape of the clients' own queries (wandb 0.31.0, wandb-workspaces 0.4.13); nothing
+is checked that a server would check, but the key, and whether a project is there.
 """
 
 import base64
@@ -48,12 +48,39 @@ class Artifact:
 
 
 @dataclass
+class View:
+    """A report (type ``runs``) or a saved view (``project-view``)."""
+
+    id: str
+    told: dict[str, Any]
+    """What the client said last: entityName, projectName, type, name, displayName, description."""
+    num_told: int = 1
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        return json.loads(self.told["spec"])
+
+    def as_node(self) -> dict[str, Any]:
+        kept = {key: self.told.get(key) for key in ("type", "name", "displayName", "description")}
+        number = base64.b64decode(self.id).decode().rpartition(":")[2]
+        when = f"2026-11-25T00:00:{int(number):02d}Z"
+        place = {"id": "UHJvamVjdDox", "name": self.told["projectName"]}
+        return {
+            **kept, "id": self.id, "spec": self.told["spec"], "user": None, "createdAt": when,
+            "updatedAt": when, "project": place | {"entityName": self.told["entityName"]},
+        }  # fmt: skip
+
+
+@dataclass
 class WandbServer:
     """What came in. Set ``failing`` to have every request refused with status 500."""
 
     url: str = ""
     runs: dict[str, Received] = field(default_factory=dict)
     artifacts: list[Artifact] = field(default_factory=list)
+    projects: set[str] = field(default_factory=set)
+    """Made by a run, as ``entity/name``."""
+    views: list[View] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     """Names of GraphQL operations, in order."""
     unknown: list[str] = field(default_factory=list)
@@ -93,6 +120,9 @@ class WandbServer:
     def on_server_features_query(self, given):
         return {"serverInfo": {"features": []}}
 
+    def on_organization_core_weave_organization_i_d(self, given):
+        return {"entity": {"organization": {"coreWeaveOrganizationId": ""}}}
+
     def on_run_resume_status(self, given):
         return {"model": None}
 
@@ -105,6 +135,7 @@ class WandbServer:
             "id": "project", "name": given.get("project") or "uncategorized",
             "entity": {"id": "entity", "name": given.get("entity") or ENTITY},
         }  # fmt: skip
+        self.projects.add(f"{project['entity']['name']}/{project['name']}")
         bucket = {
             "id": f"bucket-{name}", "name": name, "displayName": run.told.get("displayName"),
             "description": "", "config": run.told.get("config") or "{}", "sweepName": None,
@@ -186,9 +217,20 @@ class WandbServer:
         }  # fmt: skip
         return {"project": {"run": run}}
 
+    def _named(self, told: str) -> list[int]:
+        name, _, alias = told.partition(":")
+        return [
+            n for n, each in enumerate(self.artifacts) if each.has_name(name, alias or "latest")
+        ]
+
+    def on_artifact_type(self, given):
+        kinds = [self.artifacts[n].told["artifactTypeName"] for n in self._named(given["name"])]
+        told = {"artifactType": {"name": kinds[-1]}} if kinds else None
+        return {"project": {"artifact": told}}
+
     def on_artifact_membership_by_name(self, given):
-        name, _, alias = given["name"].partition(":")
-        numbers = [n for n, each in enumerate(self.artifacts) if each.has_name(name, alias)]
+        name = given["name"].partition(":")[0]
+        numbers = self._named(given["name"])
         if not numbers:
             return {"project": {"artifactCollectionMembership": None}}
         artifact = self.artifacts[numbers[-1]]
@@ -210,6 +252,59 @@ class WandbServer:
             "createdAt": WHEN, "aliases": [], "artifactCollection": collection, "artifact": told,
         }  # fmt: skip
         return {"project": {"artifactCollectionMembership": membership}}
+
+    # ---- reports and saved views
+
+    def on_project_views(self, given):
+        edges = self._edges(given["entity"], given["project"], "runs")
+        page = {"endCursor": None, "hasNextPage": False}
+        return self._project(given["entity"], given["project"], {"edges": edges, "pageInfo": page})
+
+    def on_view(self, given):
+        edges = self._edges(given["entityName"], given["name"], given["viewType"])
+        named = [each for each in edges if each["node"]["name"] == given["viewName"]]
+        return self._project(given["entityName"], given["name"], {"edges": named})
+
+    def _edges(self, entity: str, project: str, kind: str) -> list[dict[str, Any]]:
+        wanted = {"entityName": entity, "projectName": project, "type": kind}
+        views = [each for each in self.views if wanted.items() <= each.told.items()]
+        return [{"node": each.as_node(), "cursor": each.id} for each in views]
+
+    def _project(self, entity: str, name: str, views: dict[str, Any]) -> dict[str, Any]:
+        return {"project": {"allViews": views} if f"{entity}/{name}" in self.projects else None}
+
+    def on_project_internal_id(self, given):
+        is_there = f"{given['entityName']}/{given['projectName']}" in self.projects
+        return {"project": {"id": "UHJvamVjdDox", "internalId": "1"} if is_there else None}
+
+    def on_get_projects(self, given):
+        names = [each.partition("/")[2] for each in sorted(self.projects)]
+        nodes = [
+            {
+                "__typename": "Project", "id": "UHJvamVjdDox", "name": name, "user": None,
+                "entityName": given["entity"], "createdAt": WHEN, "isBenchmark": False,
+            }
+            for name in names
+        ]  # fmt: skip
+        page = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+        return {"models": {"pageInfo": page, "edges": [{"node": node} for node in nodes]}}
+
+    def on_specific_report(self, given):
+        (view,) = [each for each in self.views if each.id == given["reportId"]]
+        return {"view": view.as_node()}
+
+    def on_upsert_view(self, given):
+        found = [each for each in self.views if each.id == given.get("id")]
+        if found:
+            found[0].told |= {key: value for key, value in given.items() if key != "id"}
+            found[0].num_told += 1
+        else:
+            number = base64.b64encode(f"View:{len(self.views)}".encode()).decode()
+            self.views.append(View(id=number, told=given))
+        view = found[0] if found else self.views[-1]
+        return {"upsertView": {"view": view.as_node(), "inserted": not found}}
+
+    on_upsert_view2 = on_upsert_view
 
     # ---- the other two
 
@@ -294,7 +389,7 @@ def serving() -> Iterator[WandbServer]:
     http = Server(("127.0.0.1", 0), Handler)
     http.received = server
     server.url = f"http://127.0.0.1:{http.server_port}"
-    thread = threading.Thread(target=http.serve_forever, daemon=True)
+    thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield server

@@ -38,6 +38,26 @@ def record(runs: Path) -> dict[str, object]:
     return json.loads((runs / "train" / "smoke" / "it" / "run.json").read_text())
 
 
+def inspected(file: Path) -> list[dict[str, object]]:
+    """Return the records of a run that W&B wrote offline, as its own reader has them."""
+    done = subprocess.run(
+        [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)],
+        cwd=file.parent, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def assert_mirrored(records: list[dict[str, object]], run: Path) -> None:
+    """Named by the scheme of docs/wandb.md, with the rows of ``metrics.jsonl``."""
+    (told,) = [each["run"] for each in records if each["type"] == "run"]
+    names = [told[key] for key in ("run_id", "display_name", "run_group", "job_type")]
+    assert names == ["train-smoke-it", "it", "smoke", "train"]
+    assert told["tags"] == ["pixelnano", "32px"]
+    rows = [each["history"]["item"] for each in records if each["type"] == "history"]
+    kept = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [{key: row.get(key) for key in kept[0]} for row in rows] == kept
+
+
 def test_the_login_side_never_imports_torch() -> None:
     code = (
         "import sys, jobs.train, jobs.prepare, jobs.generate; from jobs.runtime.cli import main;"
@@ -56,7 +76,8 @@ def test_two_local_ranks_train_and_leave_a_whole_run(smoke_data: Path, tmp_path:
     assert record(tmp_path)["status"] == "finished"
     assert (run / "lora" / "pytorch_lora_weights.safetensors").is_file()
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 2
-    assert list(run.glob("wandb/offline-run-*/run-train-smoke-it.wandb"))
+    (file,) = run.glob("wandb/offline-run-*/run-train-smoke-it.wandb")
+    assert_mirrored(inspected(file), run)
     assert (run / "code" / "jobs" / "train.py").is_file()
     assert (run / "code" / "eval" / "assets" / "tile_text.safetensors").is_file()
     assert not list((run / "code").rglob("*model.safetensors")), "models are not copied"

@@ -1,6 +1,5 @@
 """The review page, from run folders that are made here in the formats of ``jobs``."""
 
-import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,70 +10,21 @@ from PIL import Image
 from jobs import review
 from jobs.reviews.facts import benches, hours_by_job, hours_by_week, newest_samples
 from jobs.reviews.page import review_page
+from jobs.reviews.places import placed, roots_of
 from jobs.reviews.runs import read_curve, read_run, read_runs
 from pipeline.core.errors import InputError
-
-
-def make_run(root, name, *, day=1, status="finished", gpu_hours=0.0, **more):
-    folder = root / name
-    folder.mkdir(parents=True)
-    started = f"2026-11-{day:02d}T08:00:00+00:00"
-    attempt = {"started": started, "ended": started, "elapsed_s": 60.0, "reason": ""}
-    record = {
-        "format": "dgx-pixels-run/1", "job": name.split("/")[0], "run_id": name.split("/")[2],
-        "status": status, "figures": {"loss": 0.5}, "gpu_hours": gpu_hours, "attempts": [attempt],
-        **more,
-    }  # fmt: skip
-    (folder / "run.json").write_text(json.dumps(record))
-    return folder
-
-
-def make_curve(folder, losses):
-    rows = [{"num_images": 8 * n, "train/loss": loss} for n, loss in enumerate(losses, start=1)]
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-def make_bench(folder, median, hardware="8 x B200", unit="img/s"):
-    row = {
-        "name": "base.rate", "unit": unit, "median": median, "p95": median, "fraction": None,
-        "higher_is_better": True,
-    }  # fmt: skip
-    told = {
-        "format": "dgx-pixels-bench/1", "bench": "throughput",
-        "conditions": {"hardware": hardware}, "rows": [row],
-    }  # fmt: skip
-    (folder / "bench.json").write_text(json.dumps(told))
-
-
-def make_report(folder, name="ssim"):
-    value = {"value": 0.5, "low": 0.4, "high": 0.6}
-    judged = {
-        "info": {"name": name, "unit": "", "higher_is_better": True}, "by": {"run": value},
-        "difference": value, "verdict": "better", "against": "",
-    }  # fmt: skip
-    sets = {"base": {"num_images": 4, "path": "b"}, "run": {"num_images": 4, "path": "r"}}
-    told = {
-        "format": "dgx-pixels-evaluation/1", "passes": True, "sets": sets, "metrics": [judged],
-        "gates": [],
-    }  # fmt: skip
-    (folder / "report.json").write_text(json.dumps(told))
+from tests.jobs.reviewed import make_bench, make_project, make_report, make_run
 
 
 @pytest.fixture
 def project(tmp_path):
-    root = tmp_path / "runs"
-    make_curve(make_run(root, "train/tiles/a", gpu_hours=2.0), [0.5, 0.25, 0.125])
-    sheet = make_run(root, "generate/tiles/g", day=2) / "contact_sheet.png"
-    Image.new("RGB", (4, 4), (200, 10, 10)).save(sheet)
-    make_bench(make_run(root, "bench/throughput/x", day=3), 10.0)
-    make_bench(make_run(root, "bench/throughput/y", day=4), 12.0)
-    make_report(make_run(root, "evaluate/tiles/e", day=9))
-    return root
+    return make_project(tmp_path / "runs")
 
 
 def page_of(root, **more):
     runs, broken = read_runs([root])
-    return review_page(runs, title="t", broken=broken, **{"max_rows": 100, **more})
+    known = {"roots": roots_of([root]), "max_rows": 100}
+    return review_page(runs, title="t", broken=broken, **(known | more))
 
 
 class Links(HTMLParser):
@@ -123,13 +73,40 @@ def test_runs_that_cannot_be_read_are_told_and_the_rest_is_shown(project):
     (make_run(project, "bench/loader/z") / "bench.json").write_text("[]")
     page = page_of(project)
     lost = page.partition("Could not be read")[2]
-    assert all(path in lost for path in (str(half), str(other), str(worn), "bench/loader/z"))
+    there = [str(folder.relative_to(project)) for folder in (half, other, worn)]
+    assert all(place in lost for place in (*there, "bench/loader/z"))
+    assert str(project) not in page
     assert "train/tiles/a" in page
 
 
 def test_names_from_files_are_text_and_no_markup(project):
     make_report(make_run(project, "evaluate/tiles/f"), name="<script>alert(1)</script>")
     assert "<script" not in page_of(project)
+
+
+def test_the_page_can_be_sent_around_and_names_no_place_on_a_machine(project):
+    ended = {"started": "2026-11-11T08:00:00+00:00", "reason": "data.path: /mnt/team/art: empty"}
+    make_run(project, "train/tiles/lost", attempts=[ended])
+    folder = make_run(project, "evaluate/tiles/far")
+    sets = {"run": str(project / "train/tiles/a"), "base": "/home/someone/base", "art": "data/art"}
+    make_report(folder, sets=sets)
+    text = Links(page_of(project)).text
+    assert "data.path: .../art: empty" in text
+    assert {"train/tiles/a", ".../base", "data/art"} <= set(text)
+    page = page_of(project)
+    assert not any(place in page for place in (str(project), "/mnt/", "/home/"))
+
+
+def test_places_in_the_runs_are_told_from_there_whatever_way_they_are_written(tmp_path):
+    real = tmp_path / "my disk" / "runs"
+    run = make_run(real, "train/t/a")
+    link = tmp_path / "link"
+    link.symlink_to(real)
+    for given in (real, link, run, link / "train/t/a"):
+        roots = roots_of([given])
+        assert placed(f"{real}/train/t/a/x.json: torn", roots=roots) == "train/t/a/x.json: torn"
+    told = "not /usr/lib/x.so, '/a/b' or (/c/d/); 3 img/s, and/or 1 / 2"
+    assert placed(told, roots=[]) == "not .../x.so, '.../b' or (.../d); 3 img/s, and/or 1 / 2"
 
 
 def test_the_newest_rows_are_kept(project):

@@ -12,51 +12,20 @@ import pytest
 from jobs.runtime import sync
 from jobs.runtime.sync import find_offline, send, without_key
 from tests.fakes.wandb_server import KEY, serving
+from tests.jobs.mirrored import NAMES, WRITE, make_art
 
 ROOT = Path(__file__).parents[2]
-
-# In a process of its own, as a job is: the client keeps settings and a service for a whole process.
-WRITE = """
-import json, os, sys
-from pathlib import Path
-root, art = Path(sys.argv[1]), Path(sys.argv[2])
-from jobs.conf import TrackerConfig, WandbMode
-from jobs.runtime.naming import made_by
-from jobs.runtime.trackers import build_trackers
-from pipeline.core.rundir import RunDir
-lora = root / "train" / "tiles" / "a"
-jobs = {
-    "prepare/tiles/d": {},
-    "train/tiles/a": {"model": {"family": "pixelnano", "size_px": 32}, "data": {"path": str(art)}},
-    "generate/tiles/g": {"loras": [{"path": str(lora), "weight": 1.0}]},
-}
-for name, config in jobs.items():
-    run_dir = RunDir(root / name)
-    for kind in ("DATA", "CACHE", "CONFIG"):
-        os.environ[f"WANDB_{kind}_DIR"] = str(run_dir.path / "wandb" / kind.lower())
-    run_dir.lora.mkdir(parents=True)
-    (run_dir.path / "run.json").write_text(json.dumps({"status": "finished"}))
-    (run_dir.path / "recipe.json").write_text("{}")
-    (run_dir.lora / "x.safetensors").write_bytes(b"weights")
-    cfg = TrackerConfig(wandb=WandbMode.offline, tags=["mine"])
-    tracker = build_trackers(cfg, run_dir, config=config, is_main=True)
-    for step in range(4):
-        tracker.log(8 * step, {"train/loss": 1 / (step + 1)})
-    figures = {"out": str(art)}
-    tracker.finish(made_by(run_dir, figures), figures={"loss": 0.25}, succeeded=True)
-"""
-NAMES = ("prepare/tiles/d", "train/tiles/a", "generate/tiles/g")
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """A data set, a LoRA and sprites, each made by a run with W&B offline."""
     root = tmp_path_factory.mktemp("written")
-    art = root / "art"
-    art.mkdir()
-    (art / "dataset.json").write_text(json.dumps({"name": "tiles", "digest": "0123456789abcdef"}))
+    art = make_art(root / "art")
     env = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
-    subprocess.run([sys.executable, "-c", WRITE, root / "runs", art], cwd=ROOT, env=env, check=True)
+    subprocess.run(
+        [sys.executable, "-c", WRITE, root / "runs", art, "offline"], cwd=ROOT, env=env, check=True
+    )
     # Their names tell seconds alone, and these were made in no time.
     for second, name in enumerate(NAMES):
         (folder,) = (root / "runs" / name / "wandb").glob("offline-run-*")
@@ -96,7 +65,7 @@ def test_runs_arrive_whole_under_the_scheme_and_are_linked(runs, server):
     assert (run.told["groupName"], run.told["jobType"]) == ("tiles", "train")
     assert run.told["tags"] == ["mine", "pixelnano", "32px"]
     assert [row["train/loss"] for row in run.history] == [1, 1 / 2, 1 / 3, 1 / 4]
-    assert (run.summary["loss"], run.exit_code) == (0.25, 0)
+    assert (run.summary["loss"], run.summary["gpu_hours"], run.exit_code) == (0.25, 1.5, 0)
     used = {each.told["artifactCollectionName"]: each for each in server.artifacts}
     assert used["dataset-tiles"].used_by == ["train-tiles-a"]
     assert used["lora-train-tiles-a"].used_by == ["generate-tiles-g"]
