@@ -1,5 +1,6 @@
 """Grafana dashboards out of the table, as JSON that is provisioned from files or ConfigMaps."""
 
+import re
 from typing import Any
 
 from deploy.observe.signals import Signal
@@ -49,7 +50,7 @@ def _panel(number: int, signal: Signal) -> dict[str, Any]:
         "description": signal.about,
         "datasource": SOURCE,
         "gridPos": {"x": 12 * (number % 2), "y": 8 * (number // 2), "w": 12, "h": 8},
-        "fieldConfig": {"defaults": {"unit": signal.unit}, "overrides": []},
+        "fieldConfig": {"defaults": {"unit": signal.unit, **_limit(signal)}, "overrides": []},
         "targets": [
             {
                 "refId": "A",
@@ -59,3 +60,19 @@ def _panel(number: int, signal: Signal) -> dict[str, Any]:
             }
         ],
     }
+
+
+def _limit(signal: Signal) -> dict[str, Any]:
+    """Return a dashed line where an alert compares just what the panel shows with a number."""
+    for alert in (alert for row in SIGNALS for alert in row.alerts):
+        for part in re.split(r" or | and on ", alert.expr):
+            found = re.fullmatch(rf"{re.escape(signal.query)} ([<>]) ([\d.]+)", part)
+            if found:
+                colours = ("green", "red") if found[1] == ">" else ("red", "green")
+                limits = zip(colours, (None, float(found[2])), strict=True)
+                steps = [{"color": colour, "value": value} for colour, value in limits]
+                return {
+                    "thresholds": {"mode": "absolute", "steps": steps},
+                    "custom": {"thresholdsStyle": {"mode": "dashed"}},
+                }
+    return {}

@@ -1,14 +1,23 @@
 """Exporters that a real Prometheus can scrape: DCGM under either family of names, a node, Slurm."""
 
 import contextlib
+import math
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from bench.telemetry.fields import BY_DCGM_NAME
 from deploy.observe import rules
 
-LEVELS = {"ROW_REMAP_FAIL": 0.0, "ROW_REMAP_PEND": 0.0, "XID": 0.0, "BER": 0.0, "PROF": 0.5}
-GROWS = ("ENERGY", "TX_BYTES", "RX_BYTES")
+LEVELS = {
+    "gpu_util_percent": 80.0, "engine_active_percent": 75.0, "sm_active_percent": 60.0,
+    "tensor_active_percent": 40.0, "dram_active_percent": 50.0, "vram_used_mib": 120000.0,
+    "vram_free_mib": 60000.0, "vram_reserved_mib": 3000.0, "temperature_c": 58.0,
+    "memory_temperature_c": 66.0, "power_w": 780.0, "nvlink_effective_ber": 1e-15,
+}  # fmt: skip
+GROWS = {"energy_j": 780.0, "nvlink_tx_bytes": 3e11, "nvlink_rx_bytes": 2.8e11,
+         "throttled_power_s": 0.2}  # fmt: skip
+"""In our units; what grows, by that much a page. Made up: no GPU showed these numbers."""
 BLANK = 9223372036854775794
 NODE = """\
 node_filesystem_avail_bytes{mountpoint="/raid",fstype="ext4"} 6e12
@@ -17,15 +26,15 @@ node_filesystem_size_bytes{mountpoint="/raid",fstype="ext4"} 3e13
 SLURM = "slurm_jobs_pending 3\n"
 
 
-def dcgm_page(count: int, *, renamed: bool) -> str:
-    """As dcgm-exporter answers to our own list: two GPUs, counters that grow with ``count``."""
+def dcgm_page(count: int, *, renamed: bool, num_gpus: int = 2) -> str:
+    """As dcgm-exporter answers to our own list: levels go up and down, counters grow."""
     host = 'hostname="dgx-new"' if renamed else 'Hostname="dgx-old"'
     lines = []
     for row in rules.counters(renamed=renamed).splitlines()[1:]:
         name = row.split(",")[0]
-        for gpu in range(2):
+        for gpu in range(num_gpus):
             labels = f'gpu="{gpu}",UUID="GPU-{gpu}",device="nvidia{gpu}",hpc_job="7",{host}'
-            value = _value(name, count)
+            value = _value(name, count, gpu)
             if name.startswith("DCGM_EXP_XID"):
                 bad = renamed and gpu == 1
                 labels, value = (labels + ',xid="79"', 1.0) if bad else (labels, 0.0)
@@ -44,13 +53,13 @@ def job_page(count: int, now_s: float) -> str:
     )
     values = {
         "images_total": 10 * count,
-        "images_per_second": 8.5,
-        "images_waiting": 400,
-        "loss": 0.07,
+        "images_per_second": 8.5 * _wave(count, 0),
+        "images_waiting": max(0, 4000 - 10 * count),
+        "loss": 0.05 + 0.3 / (1 + count / 30),
         "steps_total": count,
-        "checkpoints_total": 2,
+        "checkpoints_total": count // 60,
         "restarts_total": 1,
-        "progress_timestamp_seconds": now_s,
+        "progress_timestamp_seconds": now_s - count % 9,
         "running": 1,
     }
     ours = "".join(f"dgx_pixels_{name}{{{run}}} {value}\n" for name, value in values.items())
@@ -89,9 +98,15 @@ def serving(page: Callable[[int], str]) -> Iterator[str]:
         thread.join()
 
 
-def _value(name: str, count: int) -> float:
-    if any(part in name for part in GROWS):
-        return 1e5 * count
-    if name.endswith(("_TOTAL", "VIOLATION", "_NS")) or "ERROR" in name or "REMAPPED" in name:
+def _value(name: str, count: int, gpu: int) -> float:
+    field = BY_DCGM_NAME.get(name)
+    if field is None:
         return 0.0
-    return next((value for part, value in LEVELS.items() if part in name), 50.0)
+    if field.name == "power_limit_w":
+        return 1000.0
+    level = LEVELS.get(field.name, 0.0) * _wave(count, gpu) + GROWS.get(field.name, 0.0) * count
+    return level / field.scale
+
+
+def _wave(count: int, gpu: int) -> float:
+    return 1 + 0.15 * math.sin(count / 25 + gpu)

@@ -1,0 +1,187 @@
+"""Draw the dashboards from a Prometheus as PNG files: a look at a DGX without Grafana.
+
+python -m deploy.observe.picture --prometheus http://localhost:9090 --out build/dashboards
+python -m deploy.observe.picture ... --dashboard cost --hours 24 --set price_per_gpu_hour=2.5
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, MultipleLocator
+
+from deploy.observe.ask import Curve, Window, curves, now_s
+from deploy.observe.dashboards import VARIABLES, dashboard
+from deploy.observe.table import DASHBOARDS
+from deploy.observe.units import UnitFormatter, text
+from pipeline.core.chart import COLOURS, save_chart
+from pipeline.core.errors import InputError, one_line_errors
+
+NUM_STEPS = 300
+SIZE_IN = (6.2, 2.7)
+"""Of a panel."""
+LEGEND = 16
+"""Entries; more cannot be read in a panel's width."""
+ALERT = "#c53030"
+GREY = "#4a5568"
+STYLES = cycler(linestyle=["-", "--", ":"]) * cycler(color=COLOURS)
+
+
+@one_line_errors
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Draw what was asked for and name the files."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("--prometheus", required=True, metavar="URL")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="for NAME.png")
+    parser.add_argument("--dashboard", metavar="NAME", help=f"of {', '.join(DASHBOARDS)}; else all")
+    parser.add_argument("--hours", type=float, default=6.0, help="up to now; 6 unless told")
+    parser.add_argument("--set", action="append", default=[], metavar="VARIABLE=NUMBER",
+                        help=f"of {', '.join(VARIABLES)}; 0 unless told")  # fmt: skip
+    told = parser.parse_args(arguments)
+    if told.dashboard not in {None, *DASHBOARDS}:
+        raise InputError(f"--dashboard: {told.dashboard}; there are {', '.join(DASHBOARDS)}")
+    if not 0 < told.hours <= 24 * 366:
+        raise InputError(f"--hours: {told.hours:g}; above 0 and a year at most is wanted")
+    given = dict(_variable(pair) for pair in told.set)
+    window = _window(now_s(told.prometheus), told.hours)
+    for name in [told.dashboard] if told.dashboard else DASHBOARDS:
+        path = told.out / f"{name}.png"
+        save_chart(draw(told.prometheus, dashboard(name), window, given), path)
+        print(path)
+    return 0
+
+
+def draw(url: str, board: dict[str, Any], window: Window, given: dict[str, str]) -> Figure:
+    """Return a dashboard's figure: every panel in its place, with what its own query finds.
+
+    Args:
+        url: Of the Prometheus.
+        board: As Grafana gets it, of ``dashboards.dashboard``.
+        window: What is shown.
+        given: Values of the dashboard's variables; others stay at the dashboard's own.
+    """
+    places = [panel["gridPos"] for panel in board["panels"]]
+    rows = max(place["y"] // place["h"] for place in places) + 1
+    figure = Figure(figsize=(2 * SIZE_IN[0], rows * SIZE_IN[1] + 0.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    start, end = (datetime.fromtimestamp(t, UTC) for t in window.times_s[[0, -1]])
+    figure.suptitle(f"{board['title']}, {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC")
+    grid = figure.add_gridspec(rows, 2)
+    texts = {row["name"]: row["current"]["value"] for row in board["templating"]["list"]
+             if row["type"] == "textbox"}  # fmt: skip
+    for panel, place in zip(board["panels"], places, strict=True):
+        (target,) = panel["targets"]
+        expr = filled(target["expr"], {**texts, **given})
+        axes = figure.add_subplot(grid[place["y"] // place["h"], place["x"] // place["w"]])
+        _panel(axes, panel, curves(url, expr, window), window)
+    return figure
+
+
+def filled(expr: str, variables: dict[str, str]) -> str:
+    """Return a query with the dashboard's ``$variables`` put in."""
+    return re.sub(r"\$(\w+)", lambda found: variables.get(found[1], found[0]), expr)
+
+
+def named(legend: str, labels: dict[str, str]) -> str:
+    """Return a curve's name: ``{{label}}`` becomes that label, or nothing where it has none."""
+    name = re.sub(r"{{\s*(\w+)\s*}}", lambda found: labels.get(found[1], ""), legend)
+    return " ".join(name.split())
+
+
+def _variable(pair: str) -> tuple[str, str]:
+    name, _, value = pair.partition("=")
+    if name not in VARIABLES:
+        raise InputError(f"--set {pair}: {name}; there are {', '.join(VARIABLES)}")
+    try:
+        return name, f"{float(value):g}"
+    except ValueError:
+        raise InputError(f"--set {pair}: {value!r} is no number") from None
+
+
+def _window(end_s: float, hours: float) -> Window:
+    # A whole second: Prometheus' answers then fall on our steps.
+    step_s = max(1.0, round(hours * 3600 / NUM_STEPS))
+    num_steps = max(2, round(hours * 3600 / step_s) + 1)
+    start_s = round(end_s) - step_s * (num_steps - 1)
+    return Window(start_s=start_s, step_s=step_s, num_steps=num_steps)
+
+
+def _panel(axes: Axes, panel: dict[str, Any], found: list[Curve], window: Window) -> None:
+    axes.set_title(panel["title"], loc="left", fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=7)
+    if not found:
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", color=GREY)
+        return
+    unit = panel["fieldConfig"]["defaults"]["unit"]
+    legend = panel["targets"][0]["legendFormat"]
+    days = date2num(window.times_s.astype("datetime64[s]"))  # type: ignore[no-untyped-call]
+    axes.set_prop_cycle(STYLES)
+    for curve in found:
+        there = np.flatnonzero(np.isfinite(curve.values))
+        last = text(float(curve.values[there[-1]]), unit) if there.size else "no number"
+        # Of a point without neighbours there is no line.
+        marker = "." if there.size < 3 else ""
+        label = f"{named(legend, curve.labels)}  {last}"
+        axes.plot(days, curve.values, linewidth=1.0, marker=marker, label=label)
+    _scale(axes, days, found, unit)
+    _legend(axes)
+    _limit(axes, panel, unit)
+
+
+def _scale(axes: Axes, days: Any, found: list[Curve], unit: str) -> None:
+    locator = AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    dates = ConciseDateFormatter(locator, show_offset=False)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(dates)
+    axes.set_xlim(days[0], days[-1])
+    axes.grid(visible=True, color="#dddddd", linewidth=0.6)
+    values = np.concatenate([curve.values for curve in found])
+    if np.isfinite(values).any() and np.nanmin(values) >= 0:
+        axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]))
+        if np.nanmax(values) == 0:
+            axes.set_ylim(0, 1)
+    low, high = axes.get_ylim()
+    whole = 2.0 ** np.ceil(np.log2((high - low) / 5))
+    axes.yaxis.set_major_locator(MultipleLocator(whole) if unit == "bytes" else MaxNLocator(5))
+    axes.yaxis.set_major_formatter(UnitFormatter(unit))
+
+
+def _legend(axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    if len(handles) > LEGEND:
+        labels[LEGEND - 1] = f"and {len(handles) - LEGEND + 1} more"
+        handles, labels = handles[:LEGEND], labels[:LEGEND]
+    longest = max(map(len, labels))
+    axes.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.1), frameon=False,
+                ncols=max(1, min(4, 100 // (longest + 8))), fontsize=7)  # fmt: skip
+
+
+def _limit(axes: Axes, panel: dict[str, Any], unit: str) -> None:
+    limits = panel["fieldConfig"]["defaults"].get("thresholds")
+    if not limits:
+        return
+    _, above = limits["steps"]
+    sign = ">" if above["color"] == "red" else "<"
+    told = f"alert {sign} {text(above['value'], unit)}"
+    axes.set_title(told, loc="right", fontsize=7, color=ALERT)
+    view = axes.get_ylim()
+    axes.axhline(above["value"], color=ALERT, linewidth=0.8, linestyle="--", zorder=1)
+    # A far limit must not press the curves flat: it is in the title.
+    axes.set_ylim(view)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
