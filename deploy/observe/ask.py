@@ -5,13 +5,16 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.errors import InputError
+
+T = TypeVar("T")
 
 PATIENCE_S = 30
 
@@ -40,20 +43,19 @@ class Curve:
 
 def now_s(url: str) -> float:
     """Return the server's own time: curves end where its data does, whatever our clock says."""
-    return float(_get(url, "query", query="time()")["result"][0])
+    return _get(url, "query", lambda result: float(result[0]), query="time()")
 
 
 def curves(url: str, expr: str, window: Window) -> list[Curve]:
-    """Return the series of an expression, those of one label set after the other.
+    """Return the series of an expression.
 
     Raises:
         InputError: The server does not answer, is no Prometheus, or does not take the expression.
     """
-    end_s = float(window.times_s[-1])
-    found = _get(
-        url, "query_range", query=expr, start=window.start_s, end=end_s, step=window.step_s
-    )["result"]
-    return sorted((_curve(row, window) for row in found), key=lambda curve: _order(curve.labels))
+    asked = {"start": window.start_s, "end": float(window.times_s[-1]), "step": window.step_s}
+    return _get(
+        url, "query_range", lambda rows: [_curve(row, window) for row in rows], query=expr, **asked
+    )
 
 
 def _curve(row: dict[str, Any], window: Window) -> Curve:
@@ -63,28 +65,23 @@ def _curve(row: dict[str, Any], window: Window) -> Curve:
     return Curve(labels=row["metric"], values=np.where(np.isfinite(values), values, np.nan))
 
 
-def _order(labels: dict[str, str]) -> list[tuple[str, int, str]]:
-    # GPU 10 comes after GPU 9.
-    return [(key, len(value), value) for key, value in sorted(labels.items())]
-
-
-def _get(url: str, what: str, **query: object) -> Any:
+def _get(url: str, what: str, read: Callable[[Any], T], **query: object) -> T:
     if not url.startswith(("http://", "https://")):
         raise InputError(f"--prometheus: {url}; an address such as http://localhost:9090 is wanted")
     asked = f"{url.rstrip('/')}/api/v1/{what}?{urllib.parse.urlencode(query)}"
     try:
         with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
-            return json.load(answer)["data"]
+            return read(json.load(answer)["data"]["result"])
     except urllib.error.HTTPError as error:
         raise InputError(f"{url}: {_refusal(error)}") from error
     except (OSError, http.client.HTTPException) as error:
         raise InputError(f"{url} does not answer: {error}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError) as error:
         raise InputError(f"{url} answers, but not as a Prometheus does") from error
 
 
 def _refusal(error: urllib.error.HTTPError) -> str:
     try:
         return f"{json.load(error)['error']}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, LookupError, TypeError):
         return f"{error.code} {error.reason}; is it a Prometheus?"

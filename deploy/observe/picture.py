@@ -32,6 +32,8 @@ SIZE_IN = (6.2, 2.7)
 """Of a panel."""
 LEGEND = 16
 """Entries; more cannot be read in a panel's width."""
+FEW = 4
+"""So many at 0 are named; more of them would be a page of names."""
 ALERT = "#c53030"
 GREY = "#4a5568"
 STYLES = cycler(linestyle=["-", "--", ":"]) * cycler(color=COLOURS)
@@ -129,7 +131,7 @@ def _panel(axes: Axes, panel: dict[str, Any], found: list[Curve], window: Window
     legend = panel["targets"][0]["legendFormat"]
     days = date2num(window.times_s.astype("datetime64[s]"))  # type: ignore[no-untyped-call]
     axes.set_prop_cycle(STYLES)
-    for curve in found:
+    for curve in sorted(found, key=lambda curve: _natural(named(legend, curve.labels))):
         there = np.flatnonzero(np.isfinite(curve.values))
         last = text(float(curve.values[there[-1]]), unit) if there.size else "no number"
         # Of a point without neighbours there is no line.
@@ -137,36 +139,61 @@ def _panel(axes: Axes, panel: dict[str, Any], found: list[Curve], window: Window
         label = f"{named(legend, curve.labels)}  {last}"
         axes.plot(days, curve.values, linewidth=1.0, marker=marker, label=label)
     _scale(axes, days, found, unit)
-    _legend(axes)
+    if len(found) > FEW and all(np.nanmax(curve.values, initial=0.0) == 0 for curve in found):
+        axes.text(
+            0.5, 0.5, f"all {len(found)} at 0", transform=axes.transAxes, ha="center", color=GREY
+        )
+    else:
+        _legend(axes)
     _limit(axes, panel, unit)
 
 
 def _scale(axes: Axes, days: Any, found: list[Curve], unit: str) -> None:
-    locator = AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(minticks=2, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     dates = ConciseDateFormatter(locator, show_offset=False)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(dates)
     axes.set_xlim(days[0], days[-1])
     axes.grid(visible=True, color="#dddddd", linewidth=0.6)
-    values = np.concatenate([curve.values for curve in found])
-    if np.isfinite(values).any() and np.nanmin(values) >= 0:
-        axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]))
-        if np.nanmax(values) == 0:
-            axes.set_ylim(0, 1)
-    low, high = axes.get_ylim()
+    low, high = _range(found)
+    axes.set_ylim(low, high)
     whole = 2.0 ** np.ceil(np.log2((high - low) / 5))
-    axes.yaxis.set_major_locator(MultipleLocator(whole) if unit == "bytes" else MaxNLocator(5))
+    tens = MaxNLocator(5, steps=[1, 2, 5, 10])
+    axes.yaxis.set_major_locator(MultipleLocator(whole) if unit == "bytes" else tens)
     axes.yaxis.set_major_formatter(UnitFormatter(unit))
 
 
+def _range(found: list[Curve]) -> tuple[float, float]:
+    """Return what the vertical axis shows: what is level is level, not noise from edge to edge."""
+    values = np.concatenate([curve.values for curve in found])
+    if not np.isfinite(values).any():
+        return 0.0, 1.0
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    margin = 0.05 * (high - low)
+    if high - low <= 0.02 * max(abs(low), abs(high)):
+        low, margin = min(0.0, low), 0.25 * abs(high)
+    if low == high == 0:
+        return 0.0, 1.0
+    return (max(0.0, low - margin) if low >= 0 else low - margin), high + margin
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    # GPU 10 comes after GPU 9.
+    parts = re.split(r"(\d+)", name)
+    return [(int(part) if part.isdecimal() else -1, part) for part in parts]
+
+
 def _legend(axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    if len(handles) > LEGEND:
-        labels[LEGEND - 1] = f"and {len(handles) - LEGEND + 1} more"
-        handles, labels = handles[:LEGEND], labels[:LEGEND]
-    longest = max(map(len, labels))
-    axes.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.1), frameon=False,
-                ncols=max(1, min(4, 100 // (longest + 8))), fontsize=7)  # fmt: skip
+    lines = axes.get_lines()
+    # Of too many the highest: one GPU with errors among many without is what one looks for.
+    tops = [np.nanmax(line.get_ydata(), initial=-np.inf) for line in lines]
+    shown = sorted(np.argsort(tops, stable=True)[::-1][:LEGEND])
+    left = len(lines) - len(shown)
+    labels = [f"{lines[index].get_label()}" for index in shown]
+    title = f"and {left} that stay below these" if left else None
+    axes.legend([lines[index] for index in shown], labels, loc="upper center", fontsize=7,
+                bbox_to_anchor=(0.5, -0.1), frameon=False, title=title, title_fontsize=7,
+                ncols=max(1, min(4, 110 // (max(map(len, labels)) + 8))))  # fmt: skip
 
 
 def _limit(axes: Axes, panel: dict[str, Any], unit: str) -> None:

@@ -1,7 +1,6 @@
 """Numbers as Grafana shows them, for the units that the table's panels have."""
 
 import itertools
-import math
 from collections.abc import Sequence
 
 from matplotlib.ticker import Formatter
@@ -38,11 +37,7 @@ def text(value: float, unit: str) -> str:
 
 
 def _digits(value: float) -> str:
-    if not math.isfinite(value):
-        return str(value)
-    whole = len(str(int(abs(value))))
-    shown = f"{value:.{max(0, 3 - whole)}f}"
-    return shown.rstrip("0").rstrip(".") if "." in shown else shown
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 class UnitFormatter(Formatter):
@@ -59,9 +54,13 @@ class UnitFormatter(Formatter):
         """Return the texts of all ticks of an axis."""
         if self.unit == "sci":
             return [f"{value:.1e}" for value in values]
-        size, suffix = _step(max((abs(value) for value in values), default=0.0), self.unit)
+        # Ticks reach beyond what is seen of an axis.
+        seen = values if self.axis is None else self.axis.get_view_interval()
+        size, suffix = _step(max((abs(float(value)) for value in seen), default=0.0), self.unit)
         apart = min((b - a for a, b in itertools.pairwise(values)), default=size) / size
-        decimals = max(0, -math.floor(math.log10(apart) + 1e-9)) if apart > 0 else 0
+        decimals = next(
+            n for n in range(12) if n == 11 or abs(round(apart, n) - apart) < 1e-6 * apart
+        )
         return [f"{value / size:.{decimals}f}{suffix}" for value in values]
 
 

@@ -77,8 +77,8 @@ XID_SIGNALS = (
         alerts=(
             Alert(
                 name="GpuXidUncounted",
-                # Where the exporter's list does not count by code.
-                expr=f"changes(gpu:xid[10m]) > 0 unless on (hostname, gpu) {COUNT}",
+                # Where the exporter's list does not count by code. Back to 0 is a reset, no XID.
+                expr=f"changes(gpu:xid[10m]) > 0 and gpu:xid > 0 unless on (hostname, gpu) {COUNT}",
                 hold="0m",
                 summary="A new XID on {{ $labels.hostname }} GPU {{ $labels.gpu }}",
                 action="Read its number in dmesg; enable DCGM_EXP_XID_ERRORS_COUNT in the list.",

@@ -17,6 +17,8 @@ BLANK = "9223372036854775794x400"
 ZERO, ONE = "0x400", "1x400"
 FLAT, ONCE = "5x400", "5x100 6x300"
 """ONCE grows by one between minute 25 and 26."""
+RESET, RESET_ONCE = "5x100 0x300", "5x100 1x300"
+"""A driver was loaded again, and with the second an error came at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,12 @@ def vram(used: int, free: int, reserved: int) -> Series:
 def from_20(name: str, a_sample: str) -> Series:
     """Nothing for 20 minutes; then a window of five is full of it at minute 26."""
     return {gpu(name): f"0x80 0+{a_sample}x400"}
+
+
+def through_reset(name: str, a_sample: str, at: int) -> Case:
+    """As before, and at minute 40 the driver is loaded again: a counter from 0, still growing."""
+    series = {gpu(name): f"0x80 0+{a_sample}x80 0+{a_sample}x300"}
+    return Case(series=series, firing={at: 1, at + 12: 1})
 
 
 def steady(name: str, a_sample: str) -> Series:
@@ -120,7 +128,12 @@ NAN, INF, MINUS_INF = (f"0.1x90{60 * f' {value}'}" for value in ("NaN", "Inf", "
 CASES: dict[str, tuple[Case, ...]] = {
     **XID_CASES,
     **{
-        alert: (fires({gpu(name): ONCE}, at=26, until=40), silent({gpu(name): FLAT}))
+        alert: (
+            fires({gpu(name): ONCE}, at=26, until=40),
+            fires({gpu(name): RESET_ONCE}, at=26, until=40),
+            silent({gpu(name): FLAT}),
+            silent({gpu(name): RESET}),
+        )
         for alert, name in GREW.items()
     },
     "GpuAllocatedIdle": (
@@ -134,19 +147,26 @@ CASES: dict[str, tuple[Case, ...]] = {
         fires(vram(951, 39, 10), at=10),
         # What the driver keeps is part of the whole: of used and free this would be 96 %.
         silent(vram(950, 40, 10)),
+        silent(vram(400, 590, 10)),
     ),
     # Nanoseconds a 15 s sample: 7.5e8 is 5 % of the time.
     "GpuThrottledByHeat": tuple(
         case
         for name in ("throttled_thermal_s", "throttled_sw_thermal_s", "throttled_hw_thermal_s")
-        for case in (fires(from_20(name, "7.6e8"), at=31), silent(steady(name, "7.4e8")))
+        for case in (
+            fires(from_20(name, "7.6e8"), at=31),
+            through_reset(name, "1.5e9", at=31),
+            silent(steady(name, "7.4e8")),
+        )
     ),
     "GpuPowerBrake": (
         fires(from_20("throttled_hw_power_brake_s", "1.52e8"), at=27),
+        through_reset("throttled_hw_power_brake_s", "3e8", at=31),
         silent(steady("throttled_hw_power_brake_s", "1.48e8")),
     ),
     "GpuThrottledByPower": (
-        fires(from_20("throttled_power_s", "7.6e9"), at=56),
+        fires(from_20("throttled_power_s", "7.51e9"), at=56),
+        through_reset("throttled_power_s", "1.5e10", at=56),
         silent(steady("throttled_power_s", "7.4e9")),
     ),
     "DcgmValuesFrozen": (
@@ -168,10 +188,13 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "GpuXidUncounted": (
         fires({gpu("xid"): "0x100 79x300"}, at=26, until=35),
+        fires({gpu("xid"): "79x100 13x300"}, at=26, until=35),
         fires({gpu("xid"): "0x100 79x300", gpu(COUNT, index=1): ZERO}, at=26),
         fires({gpu("xid"): "0x100 79x300", gpu(COUNT, "dgx2"): ZERO}, at=26),
         silent({gpu("xid"): "0x100 79x300", gpu(COUNT, job="8"): ZERO}),
         silent({gpu("xid"): "79x400"}),
+        # After a reset there is none any more.
+        silent({gpu("xid"): "79x100 0x300"}),
     ),
     "LossNotFinite": (
         *(fires({job("loss"): values}, at=23) for values in (NAN, INF, MINUS_INF)),
@@ -179,7 +202,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "JobRestartsOften": (
         fires({job("restarts_total"): "0x240 1x359 2x359 3x600"}, at=241, until=420),
+        # The run was given in again between: each job counts from 0.
+        fires({job("restarts_total"): "0x240 1x119 2x119 0x119 1x600"}, at=151),
         silent({job("restarts_total"): "0x30 1x30 2x300"}),
+        silent({job("restarts_total"): "0x240 1x119 0x119 1x600"}),
     ),
     # Time in promtool begins at 0: no progress since second 60.
     "JobStuck": (
@@ -190,6 +216,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "JobMetricsStale": (
         fires({TEXT: ZERO, job("running"): ONE}, at=16),
         fires({TEXT: ZERO, job("running"): ONE, job("running", run="s"): ZERO}, at=16),
+        fires({TEXT: ZERO, job("running"): ONE, job("running", run="s"): ONE}, at=16),
         silent({TEXT: "0+15x400", job("running"): ONE}),
         silent({TEXT: ZERO, job("running"): ZERO, job("running", host="dgx2"): ONE}),
         silent({OTHER_TEXT: ZERO, job("running"): ONE}),
@@ -197,11 +224,14 @@ CASES: dict[str, tuple[Case, ...]] = {
     "DiskNearlyFull": (
         fires({disk("avail"): "9.9x400", disk("size"): "100x400"}, at=5),
         silent({disk("avail"): "10x400", disk("size"): "100x400"}),
+        silent({disk("avail"): "50x400", disk("size"): "100x400"}),
         *(silent({disk("avail", kind): ONE, disk("size", kind): "100x400"}) for kind in NO_DISKS),
     ),
     "DiskFullInFourHours": (
         # 4000 a minute are 960000 in four hours: too much for what is left from minute 11 on.
         fires({disk("avail"): "1002000-1000x400"}, at=41),
+        # An hour level, then 6000 a minute: the line through the last hour reaches 0 from 94 on.
+        fires({disk("avail"): "1000000x240 998500-1500x400"}, at=124),
         silent({disk("avail"): "1000000-100x400"}),
         *(silent({disk("avail", kind): "1002000-1000x400"}) for kind in NO_DISKS),
     ),

@@ -34,7 +34,7 @@ def dcgm_page(count: int, *, renamed: bool, num_gpus: int = 2) -> str:
         name = row.split(",")[0]
         for gpu in range(num_gpus):
             labels = f'gpu="{gpu}",UUID="GPU-{gpu}",device="nvidia{gpu}",hpc_job="7",{host}'
-            value = _value(name, count, gpu)
+            value = _value(name, count, gpu + renamed / 2)
             if name.startswith("DCGM_EXP_XID"):
                 bad = renamed and gpu == 1
                 labels, value = (labels + ',xid="79"', 1.0) if bad else (labels, 0.0)
@@ -73,11 +73,22 @@ def serving(page: Callable[[int], str]) -> Iterator[str]:
     """Answer any path with ``page(n)`` for the n-th request; give the address."""
     lock, asked = threading.Lock(), [0]
 
+    def counted(_: str) -> str:
+        with lock:
+            asked[0] += 1
+            return page(asked[0])
+
+    with answering(counted) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def answering(page: Callable[[str], str]) -> Iterator[str]:
+    """Answer each path with ``page(path)``; give the address."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            with lock:
-                asked[0] += 1
-                body = page(asked[0]).encode()
+            body = page(self.path).encode()
             self.send_response(200)
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.send_header("Content-Length", str(len(body)))
@@ -88,7 +99,7 @@ def serving(page: Callable[[int], str]) -> Iterator[str]:
             return
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield f"127.0.0.1:{server.server_port}"
@@ -98,15 +109,15 @@ def serving(page: Callable[[int], str]) -> Iterator[str]:
         thread.join()
 
 
-def _value(name: str, count: int, gpu: int) -> float:
+def _value(name: str, count: int, phase: float) -> float:
     field = BY_DCGM_NAME.get(name)
     if field is None:
         return 0.0
     if field.name == "power_limit_w":
         return 1000.0
-    level = LEVELS.get(field.name, 0.0) * _wave(count, gpu) + GROWS.get(field.name, 0.0) * count
+    level = LEVELS.get(field.name, 0.0) * _wave(count, phase) + GROWS.get(field.name, 0.0) * count
     return level / field.scale
 
 
-def _wave(count: int, gpu: int) -> float:
-    return 1 + 0.15 * math.sin(count / 25 + gpu)
+def _wave(count: int, phase: float) -> float:
+    return 1 + 0.15 * math.sin(count / 25 + phase)
