@@ -8,6 +8,8 @@ from deploy.observe.table import DASHBOARDS, SIGNALS
 
 VARIABLES = {"price_per_gpu_hour": "0", "price_per_kwh": "0"}
 """A price is somebody's own: 0 until it is typed in, so no cost is invented."""
+FOLDER = "/etc/grafana/dgx-pixels"
+"""Where Grafana finds the dashboards' files."""
 SCHEMA_VERSION = 39
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
@@ -25,6 +27,34 @@ def dashboard(name: str) -> dict[str, Any]:
         "time": {"from": "now-6h", "to": "now"},
         "templating": {"list": _variables(name)},
         "panels": [_panel(number, signal) for number, signal in enumerate(rows)],
+    }
+
+
+def provisioning() -> dict[str, Any]:
+    """Return Grafana's provisioning files by their path: where data and dashboards come from.
+
+    Grafana itself puts in ``$PROMETHEUS_URL`` from its environment. Keys:
+    https://grafana.com/docs/grafana/latest/administration/provisioning.
+    """
+    source = {
+        "name": "Prometheus",
+        "type": "prometheus",
+        "access": "proxy",
+        "url": "$PROMETHEUS_URL",
+        "isDefault": True,
+        "editable": False,
+    }
+    provider = {
+        "name": "dgx-pixels",
+        "folder": "DGX-Pixels",
+        "type": "file",
+        "disableDeletion": True,
+        "allowUiUpdates": False,
+        "options": {"path": FOLDER},
+    }
+    return {
+        "datasources/prometheus.yml": {"apiVersion": 1, "datasources": [source]},
+        "dashboards/dgx-pixels.yml": {"apiVersion": 1, "providers": [provider]},
     }
 
 

@@ -191,9 +191,10 @@ def _legend(axes: Axes) -> None:
     left = len(lines) - len(shown)
     labels = [f"{lines[index].get_label()}" for index in shown]
     title = f"and {left} that stay below these" if left else None
-    axes.legend([lines[index] for index in shown], labels, loc="upper center", fontsize=7,
-                bbox_to_anchor=(0.5, -0.1), frameon=False, title=title, title_fontsize=7,
-                ncols=max(1, min(4, 110 // (max(map(len, labels)) + 8))))  # fmt: skip
+    axes.legend([lines[index] for index in shown], labels, loc="upper center", fontsize=6.5,
+                bbox_to_anchor=(0.5, -0.1), frameon=False, title=title, title_fontsize=6.5,
+                handlelength=1.5, columnspacing=1.2, handletextpad=0.5,
+                ncols=max(1, min(4, 110 // (max(map(len, labels)) + 6))))  # fmt: skip
 
 
 def _limit(axes: Axes, panel: dict[str, Any], unit: str) -> None:
