@@ -2,8 +2,9 @@
 
 Classes: the health suite of AWS' training reference, aligned to NVIDIA's XID catalogue (r590),
 https://docs.nvidia.com/deploy/xid-errors/analyzing-xid-catalog.html. ``DCGM_EXP_XID_ERRORS_COUNT``
-is dcgm-exporter's own gauge: records of a code (label ``xid``) in its window. The gauge of the last
-XID holds its number for ever, so only a change of it means something.
+is dcgm-exporter's own gauge: records of a code (label ``xid``) in its window, and one row of 0
+without a code where there were none (``internal/pkg/collector/{exp,xid_}collector.go``). The gauge
+of the last XID holds its number for ever, so only a change of it means something.
 """
 
 from deploy.observe.signals import Alert, Signal

@@ -188,7 +188,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "GpuXidUncounted": (
         fires({gpu("xid"): "0x100 79x300"}, at=26, until=35),
-        fires({gpu("xid"): "79x100 13x300"}, at=26, until=35),
+        fires({gpu("xid"): "79x100 1x300"}, at=26, until=35),
         fires({gpu("xid"): "0x100 79x300", gpu(COUNT, index=1): ZERO}, at=26),
         fires({gpu("xid"): "0x100 79x300", gpu(COUNT, "dgx2"): ZERO}, at=26),
         silent({gpu("xid"): "0x100 79x300", gpu(COUNT, job="8"): ZERO}),
@@ -222,7 +222,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         silent({OTHER_TEXT: ZERO, job("running"): ONE}),
     ),
     "DiskNearlyFull": (
-        fires({disk("avail"): "9.9x400", disk("size"): "100x400"}, at=5),
+        fires({disk("avail"): "9.95x400", disk("size"): "100x400"}, at=5),
         silent({disk("avail"): "10x400", disk("size"): "100x400"}),
         silent({disk("avail"): "50x400", disk("size"): "100x400"}),
         *(silent({disk("avail", kind): ONE, disk("size", kind): "100x400"}) for kind in NO_DISKS),

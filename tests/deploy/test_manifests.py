@@ -48,6 +48,14 @@ def test_custom_kinds_have_the_fields_and_types_of_their_definitions(name: str) 
     jsonschema.validate(MANIFESTS[name], CRDS[name])
 
 
+def test_the_operator_is_told_of_a_list_that_is_there() -> None:
+    name = kubernetes.operator_values()["dcgmExporter"]["config"]["name"]
+    held = MANIFESTS[f"{name}.yaml"]
+    assert held["metadata"]["namespace"] == kubernetes.OPERATOR
+    # The key it looks for, as its chart says.
+    assert list(held["data"]) == ["dcgm-metrics.csv"]
+
+
 def _polling(spec: dict[str, Any]) -> None:
     spec["pollingInterval"] = "30"
 
