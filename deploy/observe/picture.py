@@ -206,7 +206,7 @@ def _limit(axes: Axes, panel: dict[str, Any], unit: str) -> None:
     told = f"alert {sign} {text(above['value'], unit)}"
     axes.set_title(told, loc="right", fontsize=7, color=ALERT)
     view = axes.get_ylim()
-    axes.axhline(above["value"], color=ALERT, linewidth=0.8, linestyle="--", zorder=1)
+    axes.axhline(above["value"], color=ALERT, linewidth=0.8, linestyle="--")
     # A far limit must not press the curves flat: it is in the title.
     axes.set_ylim(view)
 

@@ -13,10 +13,10 @@ OTHER_TEXT = 'node_textfile_mtime_seconds{hostname="dgx1",file="/t/ipmi.prom"}'
 COUNT = "DCGM_EXP_XID_ERRORS_COUNT"
 HARMLESS = (0, 43, 63, 92, 121)
 BLANK = "9223372036854775794x400"
-"""DCGM's blank of 64 bits: a GPU that has no such field."""
+"""DCGM's blank of 64 bits: a GPU that has no such field, or no longer answers."""
 ZERO, ONE = "0x400", "1x400"
-FLAT, ONCE = "5x400", "5x100 6x300"
-"""ONCE grows by one between minute 25 and 26."""
+FLAT, ONCE = "5x400", "0x100 1x300"
+"""ONCE is the first error ever, between minute 25 and 26."""
 RESET, RESET_ONCE = "5x100 0x300", "5x100 1x300"
 """A driver was loaded again, and with the second an error came at once."""
 
@@ -40,8 +40,14 @@ def silent(series: Series) -> Case:
     return Case(series=series, firing={100: 0})
 
 
-def gpu(name: str, host: str = "dgx1", index: int = 0, job: str = "7") -> str:
-    return f'{name}{{hostname="{host}",gpu="{index}",hpc_job="{job}"}}'
+def gpu(name: str, host: str = "dgx1", index: int = 0, job: str = "7", part: str = "") -> str:
+    labels = f'hostname="{host}",gpu="{index}",hpc_job="{job}"'
+    return f'{name}{{{labels},GPU_I_ID="{part}"}}' if part else f"{name}{{{labels}}}"
+
+
+def everywhere(name: str, values: str) -> Series:
+    """On four GPUs of two hosts, each of which is to be told apart."""
+    return {gpu(name, host, index): values for host in ("dgx1", "dgx2") for index in (0, 1)}
 
 
 def job(name: str, run: str = "r", kind: str = "train", host: str = "dgx1") -> str:
@@ -56,14 +62,14 @@ def up(name: str) -> str:
     return f'up{{job="{name}",instance="dgx1:9400"}}'
 
 
-def vram(used: int, free: int, reserved: int) -> Series:
+def vram(used: int, free: int, reserved: int, part: str = "") -> Series:
     held = {"used": used, "free": free, "reserved": reserved}
-    return {gpu(f"vram_{name}_mib"): f"{value}x400" for name, value in held.items()}
+    return {gpu(f"vram_{name}_mib", part=part): f"{value}x400" for name, value in held.items()}
 
 
 def from_20(name: str, a_sample: str) -> Series:
     """Nothing for 20 minutes; then a window of five is full of it at minute 26."""
-    return {gpu(name): f"0x80 0+{a_sample}x400"}
+    return everywhere(name, f"0x80 0+{a_sample}x400")
 
 
 def through_reset(name: str, a_sample: str, at: int) -> Case:
@@ -129,15 +135,16 @@ CASES: dict[str, tuple[Case, ...]] = {
     **XID_CASES,
     **{
         alert: (
-            fires({gpu(name): ONCE}, at=26, until=40),
+            fires(everywhere(name, ONCE), at=26, until=40, count=4),
             fires({gpu(name): RESET_ONCE}, at=26, until=40),
             silent({gpu(name): FLAT}),
             silent({gpu(name): RESET}),
+            silent({gpu(name): f"5x100 {BLANK}"}),
         )
         for alert, name in GREW.items()
     },
     "GpuAllocatedIdle": (
-        fires({IDLE: "0.149x400"}, at=30),
+        fires(everywhere("engine_active_percent", "0.149x400"), at=30, count=4),
         # Of 31 minutes five may be at 90 % for 15 % in the middle: so from 66 on.
         fires({IDLE: "0.9x160 0x400"}, at=96),
         silent({IDLE: "0.15x400"}),
@@ -145,6 +152,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "GpuVramNearlyFull": (
         fires(vram(951, 39, 10), at=10),
+        # Parts of one GPU, of which one is full.
+        fires({**vram(951, 39, 10, part="1"), **vram(400, 590, 10, part="2")}, at=10),
         # What the driver keeps is part of the whole: of used and free this would be 96 %.
         silent(vram(950, 40, 10)),
         silent(vram(400, 590, 10)),
@@ -154,18 +163,20 @@ CASES: dict[str, tuple[Case, ...]] = {
         case
         for name in ("throttled_thermal_s", "throttled_sw_thermal_s", "throttled_hw_thermal_s")
         for case in (
-            fires(from_20(name, "7.6e8"), at=31),
+            fires(from_20(name, "7.6e8"), at=31, count=4),
             through_reset(name, "1.5e9", at=31),
             silent(steady(name, "7.4e8")),
+            silent({gpu(name): f"0x80 {BLANK}"}),
         )
     ),
     "GpuPowerBrake": (
-        fires(from_20("throttled_hw_power_brake_s", "1.52e8"), at=27),
+        fires(from_20("throttled_hw_power_brake_s", "1.52e8"), at=27, count=4),
         through_reset("throttled_hw_power_brake_s", "3e8", at=31),
         silent(steady("throttled_hw_power_brake_s", "1.48e8")),
+        silent({gpu("throttled_hw_power_brake_s"): f"0x80 {BLANK}"}),
     ),
     "GpuThrottledByPower": (
-        fires(from_20("throttled_power_s", "7.51e9"), at=56),
+        fires(from_20("throttled_power_s", "7.51e9"), at=56, count=4),
         through_reset("throttled_power_s", "1.5e10", at=56),
         silent(steady("throttled_power_s", "7.4e9")),
     ),
@@ -174,25 +185,27 @@ CASES: dict[str, tuple[Case, ...]] = {
         fires({ENERGY: "9e6+1e3x80 9.08e6x300"}, at=35),
         fires({ENERGY: "9e6x400", gpu("energy_j", "dgx2"): "9e6+1e3x400"}, at=6),
         silent({ENERGY: "9e6+1x400"}),
+        silent({ENERGY: f"9e6+1e3x80 {BLANK}"}),
         silent({ENERGY: "9e6x400", gpu("energy_j", index=1): "9e6+1e3x400"}),
     ),
     "GpuRowRemapPending": (
-        fires({gpu("row_remap_pending"): ONE}, at=5),
+        fires(everywhere("row_remap_pending", ONE), at=5, count=4),
         silent({gpu("row_remap_pending"): ZERO}),
         silent({gpu("row_remap_pending"): BLANK}),
     ),
     "GpuRowRemapFailed": (
-        fires({gpu("row_remap_failed"): ONE}, at=0),
+        fires(everywhere("row_remap_failed", ONE), at=0, count=4),
         silent({gpu("row_remap_failed"): ZERO}),
         silent({gpu("row_remap_failed"): BLANK}),
     ),
     "GpuXidUncounted": (
-        fires({gpu("xid"): "0x100 79x300"}, at=26, until=35),
+        fires(everywhere("xid", "0x100 79x300"), at=26, until=35, count=4),
         fires({gpu("xid"): "79x100 1x300"}, at=26, until=35),
         fires({gpu("xid"): "0x100 79x300", gpu(COUNT, index=1): ZERO}, at=26),
         fires({gpu("xid"): "0x100 79x300", gpu(COUNT, "dgx2"): ZERO}, at=26),
         silent({gpu("xid"): "0x100 79x300", gpu(COUNT, job="8"): ZERO}),
         silent({gpu("xid"): "79x400"}),
+        silent({gpu("xid"): f"0x100 {BLANK}"}),
         # After a reset there is none any more.
         silent({gpu("xid"): "79x100 0x300"}),
     ),

@@ -46,23 +46,27 @@ def dcgm_page(count: int, *, renamed: bool, num_gpus: int = 2) -> str:
 
 def job_page(count: int, now_s: float) -> str:
     """Our own metrics and those of a node, as node_exporter's textfile collector shows them."""
-    run = 'run="tiles32-7",kind="generate"'
+    run, trained = 'run="tiles32-7",kind="generate"', 'run="style-8",kind="train"'
     buckets = "".join(
         f'dgx_pixels_image_seconds_bucket{{{run},le="{bound}"}} {share * count}\n'
         for bound, share in (("0.1", 4), ("1", 9), ("+Inf", 10))
     )
-    values = {
+    both = {"restarts_total": 1, "progress_timestamp_seconds": now_s - count % 9, "running": 1}
+    made = {
         "images_total": 10 * count,
         "images_per_second": 8.5 * _wave(count, 0),
         "images_waiting": max(0, 4000 - 10 * count),
+    }
+    learnt = {
         "loss": 0.05 + 0.3 / (1 + count / 30),
         "steps_total": count,
         "checkpoints_total": count // 60,
-        "restarts_total": 1,
-        "progress_timestamp_seconds": now_s - count % 9,
-        "running": 1,
     }
-    ours = "".join(f"dgx_pixels_{name}{{{run}}} {value}\n" for name, value in values.items())
+    ours = "".join(
+        f"dgx_pixels_{name}{{{labels}}} {value}\n"
+        for labels, values in ((run, {**made, **both}), (trained, {**learnt, **both}))
+        for name, value in values.items()
+    )
     nccl = 'dgx_pixels_nccl_bus_bytes_per_second{collective="all_reduce"} 8e11\n'
     file = f'node_textfile_mtime_seconds{{file="/var/lib/x/dgx_pixels_7.prom"}} {now_s}\n'
     return ours + buckets + nccl + file + NODE
