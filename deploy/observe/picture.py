@@ -58,7 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     window = _window(now_s(told.prometheus), told.hours)
     for name in [told.dashboard] if told.dashboard else DASHBOARDS:
         path = told.out / f"{name}.png"
-        save_chart(draw(told.prometheus, dashboard(name), window, given), path)
+        figure = draw(told.prometheus, dashboard(name), window, given)
+        try:
+            save_chart(figure, path)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise InputError(f"--out: {error.filename} is no folder") from error
         print(path)
     return 0
 
@@ -104,10 +108,9 @@ def _variable(pair: str) -> tuple[str, str]:
     name, _, value = pair.partition("=")
     if name not in VARIABLES:
         raise InputError(f"--set {pair}: {name}; there are {', '.join(VARIABLES)}")
-    try:
-        return name, f"{float(value):g}"
-    except ValueError:
-        raise InputError(f"--set {pair}: {value!r} is no number") from None
+    if not re.fullmatch(r"\d+(\.\d+)?", value):
+        raise InputError(f"--set {pair}: {value!r} is no number such as 2.5")
+    return name, value
 
 
 def _window(end_s: float, hours: float) -> Window:

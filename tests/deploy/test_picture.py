@@ -158,6 +158,7 @@ def test_the_window_ends_now_on_whole_steps(server: Server) -> None:
         (["--hours", "nan"], "--hours: nan"),
         (["--set", "price=2"], "price;"),
         (["--set", "price_per_kwh=cheap"], "'cheap'"),
+        (["--set", "price_per_kwh=nan"], "'nan'"),
         (["--prometheus", "localhost:9090"], "localhost:9090"),
         (["--prometheus", "http://127.0.0.1:9"], "http://127.0.0.1:9 does not answer"),
     ],
@@ -170,6 +171,16 @@ def test_what_is_wrong_is_said_in_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert found in line
     assert not out.exists()
+
+
+@pytest.mark.parametrize("out", ["file", "file/inside"])
+def test_a_file_is_no_folder(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], out: str
+) -> None:
+    (tmp_path / "file").touch()
+    told = ["--prometheus", url, "--out", str(tmp_path / out), "--dashboard", "cost"]
+    assert picture.main(told) == 2
+    assert "file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("page", ["<html>", "{}", "[]", '{"data": {"result": []}}'])

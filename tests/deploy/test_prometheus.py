@@ -13,9 +13,11 @@ import pytest
 import yaml
 
 from deploy.observe import picture, rules, scrape
+from deploy.observe.ask import Window, curves
 from deploy.observe.dashboards import VARIABLES, dashboard
 from deploy.observe.signals import names_of
 from deploy.observe.table import DASHBOARDS, SIGNALS
+from pipeline.core.errors import InputError
 from tests.deploy.promtool import FIELDS, write
 from tests.deploy.rule_cases import CASES
 from tests.fakes import exporter
@@ -164,6 +166,17 @@ def test_every_panel_is_drawn(prometheus: Prometheus, tmp_path: Path) -> None:
     arguments = ["--prometheus", url, "--out", str(tmp_path), "--hours", "0.01"]
     assert picture.main(arguments) == 0
     assert {file.stem for file in tmp_path.iterdir()} == set(DASHBOARDS)
+
+
+@pytest.mark.parametrize(
+    ("path", "expr", "said"), [("", "rate(", "parse error"), ("/other", "up", "404")]
+)
+def test_what_it_refuses_is_passed_on(
+    prometheus: Prometheus, path: str, expr: str, said: str
+) -> None:
+    window = Window(start_s=1.0, step_s=1.0, num_steps=2)
+    with pytest.raises(InputError, match=said):
+        curves(f"http://{prometheus.address}{path}", expr, window)
 
 
 def test_both_hosts_end_up_under_one_name_and_label(prometheus: Prometheus) -> None:
