@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from deploy.observe import kubernetes, rules, scrape
-from deploy.observe.dashboards import dashboard
+from deploy.observe.dashboards import dashboard, provisioning
 from deploy.observe.table import DASHBOARDS, SIGNALS
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +31,8 @@ def build() -> dict[str, str]:
     for name in DASHBOARDS:
         text = json.dumps(dashboard(name), indent=1) + "\n"
         files[f"deploy/slurm/dashboards/{name}.json"] = text
+    for path, data in provisioning().items():
+        files[f"deploy/slurm/grafana/{path}"] = _yaml(data)
     files["docs/alerts.md"] = _runbook()
     return files
 

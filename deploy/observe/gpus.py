@@ -76,7 +76,8 @@ GPU_SIGNALS: tuple[Signal, ...] = (
            alerts=(Alert(name="GpuVramNearlyFull", expr=f"100 * {_VRAM} > {VRAM_PERCENT:g}",
                          hold="10m", summary=f"VRAM nearly full {_ON}",
                          action="The next larger batch fails: lower this job's batch size."),)),
-    _level("vram_free_mib", "device memory that is free, MiB", "vram", "short"),
+    Signal(name="vram_free_mib", about="device memory that is free", dashboard="vram",
+           panel="VRAM free", query="gpu:vram_free_mib * 1048576", unit="bytes", legend=_GPU),
     Signal(name="vram_reserved_mib", about="device memory of the driver", dashboard="vram",
            panel="VRAM in use, of all", query=f"100 * {_VRAM}", unit="percent", legend=_GPU),
     _level("temperature_c", "GPU temperature", "thermals", "celsius"),
@@ -111,7 +112,7 @@ GPU_SIGNALS: tuple[Signal, ...] = (
     _level("power_w", "board power", "power", "watt"),
     _level("power_limit_w", "power limit", "power", "watt"),
     Signal(name="energy_j", about="energy of the boards", dashboard="cost",
-           panel="Energy a day, kWh",
+           panel="Energy a day at this hour's rate",
            query="sum by (hostname) (max by (hostname, gpu) (increase(gpu:energy_j[1h]))) "
                  "* 24 / 3.6e6",
            unit="kwatth", legend="{{hostname}}",

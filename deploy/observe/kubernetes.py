@@ -54,14 +54,18 @@ def manifests() -> dict[str, Any]:
 
 
 def operator_values() -> dict[str, Any]:
-    """Return values of NVIDIA's GPU Operator chart for DGX OS, which brings its own driver."""
+    """Return values of NVIDIA's GPU Operator chart for DGX OS, which brings its own driver.
+
+    Keys as in the chart's ``deployments/gpu-operator/values.yaml`` (NVIDIA/gpu-operator at
+    39d0959, whose exporter is 4.6.0-4.8.3); ``hpcJobMapping`` came with its pull request 1894.
+    """
     return {
         "driver": {"enabled": False},
         "toolkit": {"enabled": False},
         "dcgmExporter": {
             "enabled": True,
-            # Its DCGM says which list: LISTS, from 4.6 the other one.
-            "config": {"name": LISTS[False]},
+            # A chart with an exporter to 4.5 needs the other of LISTS: one must be changed here.
+            "config": {"name": LISTS[True]},
             "serviceMonitor": {"enabled": False},
             "hpcJobMapping": {"enabled": True, "directory": "/var/lib/dgx-pixels/gpu-jobs"},
         },
@@ -157,6 +161,7 @@ def _pod(name: str, *arguments: str) -> dict[str, Any]:
 
 def _monitor() -> dict[str, Any]:
     # The job of its series is "dcgm", as in the plain prometheus.yml: one set of rules serves both.
+    # Label and port: NVIDIA/gpu-operator, assets/state-dcgm-exporter/0400_service.yaml.
     endpoint = {
         "port": "gpu-metrics",
         "interval": scrape.INTERVAL,

@@ -2,8 +2,9 @@
 
 Classes: the health suite of AWS' training reference, aligned to NVIDIA's XID catalogue (r590),
 https://docs.nvidia.com/deploy/xid-errors/analyzing-xid-catalog.html. ``DCGM_EXP_XID_ERRORS_COUNT``
-is dcgm-exporter's own gauge: records of a code (label ``xid``) in its window. The gauge of the last
-XID holds its number for ever, so only a change of it means something.
+is dcgm-exporter's own gauge: records of a code (label ``xid``) in its window, and one row of 0
+without a code where there were none (``internal/pkg/collector/{exp,xid_}collector.go``). The gauge
+of the last XID holds its number for ever, so only a change of it means something.
 """
 
 from deploy.observe.signals import Alert, Signal
@@ -77,8 +78,8 @@ XID_SIGNALS = (
         alerts=(
             Alert(
                 name="GpuXidUncounted",
-                # Where the exporter's list does not count by code.
-                expr=f"changes(gpu:xid[10m]) > 0 unless on (hostname, gpu) {COUNT}",
+                # Where the exporter's list does not count by code. Back to 0 is a reset, no XID.
+                expr=f"changes(gpu:xid[10m]) > 0 and gpu:xid > 0 unless on (hostname, gpu) {COUNT}",
                 hold="0m",
                 summary="A new XID on {{ $labels.hostname }} GPU {{ $labels.gpu }}",
                 action="Read its number in dmesg; enable DCGM_EXP_XID_ERRORS_COUNT in the list.",

@@ -15,12 +15,6 @@ from deploy.observe.table import DASHBOARDS, SIGNALS
 from deploy.observe.xid import ACTIONS, KNOWN_HARMLESS
 
 SCRIPTS = ROOT / "deploy/slurm"
-KEDA_SPEC = {
-    "jobTargetRef", "pollingInterval", "successfulJobsHistoryLimit", "failedJobsHistoryLimit",
-    "envSourceContainerName", "minReplicaCount", "maxReplicaCount", "rolloutStrategy", "rollout",
-    "scalingStrategy", "triggers",
-}  # fmt: skip
-"""Keys of a ScaledJob's spec, https://keda.sh/docs/latest/reference/scaledjob-spec."""
 
 
 @pytest.mark.parametrize("path", build())
@@ -100,11 +94,8 @@ def test_panels_of_a_dashboard_do_not_overlap() -> None:
         assert len(places) == len(panels)
 
 
-def test_scaled_job_has_keys_that_keda_knows_and_asks_for_what_is_written() -> None:
-    spec = kubernetes.scaled_job()["spec"]
-    assert set(spec) <= KEDA_SPEC
-    (trigger,) = spec["triggers"]
-    assert all(isinstance(value, str) for value in trigger["metadata"].values())
+def test_scaled_job_asks_for_what_is_written() -> None:
+    (trigger,) = kubernetes.scaled_job()["spec"]["triggers"]
     assert any(signal.name in trigger["metadata"]["query"] for signal in SIGNALS)
 
 
