@@ -31,8 +31,8 @@ def main() -> int:
     given = parser.parse_args()
     if given.rows < 1:
         raise InputError(f"--rows: {given.rows} is below 1")
+    from jobs.records.find import read_runs
     from jobs.reviews.page import review_page
-    from jobs.reviews.runs import read_runs
 
     runs, broken = read_runs(given.runs)
     page = review_page(runs, title=given.title, broken=broken, max_rows=given.rows)

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.telemetry.cost import Prices
+from jobs.records.week import Week
 from jobs.runtime.today import this_week
 from jobs.weekly.goals import Goals
 from jobs.weekly.page import write_page
 from jobs.weekly.report import Places, gather
-from jobs.weekly.week import Week
 from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.files import write_atomic
 

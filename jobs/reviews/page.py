@@ -8,6 +8,7 @@ from typing import Any
 
 import jinja2
 
+from jobs.records.runs import Run
 from jobs.reviews.charts import MAX_CURVES, hours_chart, loss_chart, with_loss
 from jobs.reviews.facts import (
     benches,
@@ -18,7 +19,6 @@ from jobs.reviews.facts import (
     newest_samples,
     told_or_listed,
 )
-from jobs.reviews.runs import Run
 
 TEMPLATE = Path(__file__).parent / "assets" / "review.html.j2"
 MAX_SHEETS = 8

@@ -2,7 +2,7 @@
 
 import datetime
 
-from jobs.weekly.week import Week
+from jobs.records.week import Week
 
 
 def this_week() -> Week:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.preflight.xid import Xid
+from jobs.records.runs import Run
 from jobs.weekly.goals import MET, NO_GOAL
 from jobs.weekly.report import Report
-from jobs.weekly.runs import Run
 from jobs.weekly.slurm import ended, sum_slurm
 from jobs.weekly.sums import latest_first
 from jobs.weekly.text import Links, count, share, shorten, told

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from bench.compare import Change, compare_results, unlike
 from bench.record import BenchResult, read_result
-from jobs.weekly.runs import BROKEN, number, why
+from jobs.records.runs import BROKEN, why
 from pipeline.core.errors import InputError
+from pipeline.core.numbers import number
 
 RESULTS = {"bench": "bench.json", "nccl": "result.json"}
 """From a job to the file its result is in."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.record import Row
+from jobs.records.runs import BROKEN, Run
 from jobs.weekly.benches import Benches, Kept
-from jobs.weekly.runs import BROKEN, Run
 from jobs.weekly.sums import latest_first
 from jobs.weekly.text import lasted, told
 from repro.record import read_smoke

@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.weekly.week import Week
+from jobs.records.week import Week
 
 TIMEOUT_S = 60
 HASH_CHARS = 10

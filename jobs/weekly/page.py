@@ -6,16 +6,16 @@ A table of weeks stands where a chart would: a line that changed can be read in 
 import datetime
 from collections.abc import Iterator
 
+from jobs.records.curves import last_position
+from jobs.records.runs import STATUSES, Run
 from jobs.weekly.attention import attention
 from jobs.weekly.failures import group_failures
 from jobs.weekly.goals import MET
 from jobs.weekly.history import of_week
 from jobs.weekly.page_use import energy_section, slurm_section
 from jobs.weekly.report import Report
-from jobs.weekly.runs import STATUSES, Run, last_position
 from jobs.weekly.sums import Sums, latest_first
 from jobs.weekly.text import NONE, Links, change, count, lasted, shorten, table, told
-from pipeline.core.rundir import RunDir
 
 MAX_RUNS = 5
 MAX_FAILURES = 10
@@ -205,7 +205,7 @@ def figures_of(run: Run) -> str:
         for name, unit in wanted
         if (value := run.figure(name)) is not None
     ]
-    if run.status != "finished" and (reached := last_position(RunDir(run.path))) is not None:
+    if run.status != "finished" and (reached := last_position(run.run_dir.metrics)) is not None:
         found.insert(0, f"reached {told(reached)} images")
     return ", ".join(found[:NUM_SHOWN]) or NONE
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.telemetry.cost import Prices
+from jobs.records.find import Found, find_runs
+from jobs.records.week import Week
 from jobs.weekly.benches import Benches, Held, hold, read_benches
 from jobs.weekly.goals import Goals, Milestone, milestones
 from jobs.weekly.history import Commit, read_history
-from jobs.weekly.runs import Found, find_runs
 from jobs.weekly.slurm import Accounting, ask_sacct
 from jobs.weekly.sums import Sums, sum_week
-from jobs.weekly.week import Week
 
 NUM_WEEKS = 6
 """Weeks in the table of weeks, this one included."""

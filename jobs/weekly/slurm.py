@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from jobs.weekly.week import WEEK, Week
+from jobs.records.week import WEEK, Week
 
 FIELDS = ("JobID", "JobIDRaw", "Partition", "State", "Eligible", "Start", "ElapsedRaw", "AllocTRES")
 TIMEOUT_S = 60

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bench.telemetry.cost import J_PER_KWH, Prices
-from jobs.weekly.runs import Attempt, Run, number
-from jobs.weekly.week import Week
+from jobs.records.runs import Attempt, Run
+from jobs.records.week import Week
+from pipeline.core.numbers import number
 
 
 @dataclass(slots=True, kw_only=True)

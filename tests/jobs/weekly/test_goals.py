@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from bench.record import BenchResult, Conditions, Row, write_result
+from jobs.records.find import find_runs
+from jobs.records.week import Week
 from jobs.weekly.benches import hold, read_benches
 from jobs.weekly.goals import MET, MISSED, NO_GOAL, NOT_MEASURED, Goals, Milestone, milestones
-from jobs.weekly.runs import find_runs
-from jobs.weekly.week import Week
 from tests.fakes.records import attempt, write_run
 
 W48 = Week.parse("2026-W48")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.records.week import Week
 from jobs.weekly.slurm import ask_sacct, ended, parse_sacct, quantiles, sum_slurm
-from jobs.weekly.week import Week
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "sacct"
 FIXTURE = FIXTURES / "week.txt"
