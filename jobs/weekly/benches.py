@@ -9,7 +9,6 @@ from bench.compare import Change, compare_results, unlike
 from bench.record import BenchResult, read_result
 from jobs.records.runs import BROKEN, why
 from pipeline.core.errors import InputError
-from pipeline.core.numbers import number
 
 RESULTS = {"bench": "bench.json", "nccl": "result.json"}
 """From a job to the file its result is in."""
@@ -87,7 +86,6 @@ def _read(path: Path, benches: Benches, into: list[Kept], until: datetime.dateti
             benches.places.append(path)
             return
         measured = datetime.datetime.fromisoformat(result.measured)
-        _check(result)
     except BROKEN as error:
         benches.problems.append((path, why(error, path)))
         return
@@ -95,20 +93,6 @@ def _read(path: Path, benches: Benches, into: list[Kept], until: datetime.dateti
         measured = measured.replace(tzinfo=datetime.UTC)
     if measured < until:
         into.append(Kept(path=path, result=result, measured=measured))
-
-
-def _check(result: BenchResult) -> None:
-    """Refuse what ``read_result`` lets through and comparing would stumble over."""
-    names = [result.bench, result.conditions.hardware, result.conditions.device]
-    names += [text for row in result.rows for text in (row.name, row.unit)]
-    if not all(isinstance(name, str) for name in names):
-        raise InputError("a name is no text")
-    if not isinstance(result.settings, dict):
-        raise InputError("settings is no object")
-    for row in result.rows:
-        for value in (row.median, row.p95):
-            if value is not None and number(value) is None:
-                raise InputError(f"{row.name} has a figure that is no number")
 
 
 def hold(benches: Benches, *, since: datetime.datetime) -> list[Held]:
