@@ -47,6 +47,13 @@ class Benches:
         ]
         yield from sorted(every, key=lambda kept: (kept.measured, str(kept.path)), reverse=True)
 
+    def before(self, moment: datetime.datetime) -> "Benches":
+        """Return what had been measured by then."""
+        return Benches(
+            baselines=[kept for kept in self.baselines if kept.measured < moment],
+            results=[kept for kept in self.results if kept.measured < moment],
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
@@ -61,6 +68,12 @@ class Held:
     def num(self, verdict: str) -> int:
         """Count rows of one verdict."""
         return sum(change.verdict == verdict for change in self.changes)
+
+    @property
+    def furthest(self) -> Change | None:
+        """The row that is furthest from its baseline, however it counts; None: there is none."""
+        known = [change for change in self.changes if change.ratio is not None]
+        return max(known, key=lambda each: abs((each.ratio or 1.0) - 1), default=None)
 
     @property
     def worse(self) -> list[Change]:

@@ -50,7 +50,7 @@ def states(runs: Path, goals: Goals, week: Week = W48) -> dict[str, Milestone]:
 def test_without_a_record_nothing_is_measured(runs: Path) -> None:
     told = states(runs, Goals(loss=1.0, hours=1.0, latency_p95_ms=1.0))
     assert {each.state for each in told.values()} == {NOT_MEASURED}
-    assert all(each.source is None for each in told.values())
+    assert all(not each.sources for each in told.values())
 
 
 def smoke(runs: Path, where: str, *, passed: bool, started: str, status: str = "finished") -> None:
@@ -80,7 +80,7 @@ def test_gain_is_of_gpus(runs: Path, conditions: Conditions, four: float, state:
     scaling = result("scaling", conditions, generate__ranks2=10.0, generate__ranks4=four)
     path = put(runs, scaling)
     told = states(runs, Goals())["M1"]
-    assert (told.state, told.source) == (state, path)
+    assert (told.state, told.sources) == (state, (path,))
 
 
 def test_a_gpu_counts_before_a_newer_cpu(runs: Path) -> None:
