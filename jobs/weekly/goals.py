@@ -249,7 +249,7 @@ def _most_at_once(run: Run) -> int:
         if each.job_id.startswith(WORKER)
     ]
     return max(
-        len({worker for worker, began, ended in spans if began <= moment <= ended})
+        len({worker for worker, began, ended in spans if began == moment or began < moment < ended})
         for _, moment, _ in spans
     )
 

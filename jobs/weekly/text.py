@@ -56,9 +56,13 @@ def spark(values: Sequence[float | None], *, lowest: float | None = None) -> str
     known = [value for value in values if value is not None]
     if not known:
         return NONE
-    low, high = min(known) if lowest is None else lowest, max(known)
-    step = (high - low) / (len(BLOCKS) - 1) or 1.0
-    bars = ("." if value is None else BLOCKS[round((value - low) / step)] for value in values)
+    low = min(known) if lowest is None else lowest
+    span = max(0.0, max(known) - low)
+    # What lies below the lowest, as a broken record may, has no bar of its own.
+    heights = (
+        None if value is None else max(0.0, value - low) / span if span else 0.0 for value in values
+    )
+    bars = ("." if each is None else BLOCKS[round(each * (len(BLOCKS) - 1))] for each in heights)
     return f"`{''.join(bars)}`"
 
 

@@ -1,5 +1,6 @@
 """The weekly page as a person makes it."""
 
+import errno
 import itertools
 import json
 import shutil
@@ -232,6 +233,66 @@ def test_a_run_that_cannot_be_opened_is_told(project: Path) -> None:
     record.unlink()
     record.mkdir()
     assert "train/tiles/one/run.json" in page().partition("## Milestones")[0]
+
+
+def test_a_clock_that_is_ahead_is_told(project: Path) -> None:
+    assert "**Clock**" not in page()
+    write_run(project / "runs", "train/tiles/ahead", attempt("2126-11-25T02:00:00+00:00"))
+    (line,) = [line for line in page().splitlines() if "**Clock**" in line]
+    assert "train/tiles/ahead" in line
+    assert "2126-11-25" in line
+
+
+@pytest.mark.usefixtures("project")
+def test_a_milestone_that_is_new_says_how_it_stood() -> None:
+    shutil.copytree(BASELINE.parent, "baselines")
+    before = ("--week", "2026-W47", "--baselines-dir=baselines")
+    assert main(before) == 0
+    assert "(the week before" not in sections(Path("STATUS.md").read_text())["Milestones"]
+    text = sections(page("--baselines-dir=baselines"))["Milestones"]
+    (loader,) = [line for line in text.splitlines() if line.startswith("| M2")]
+    assert "**met** (the week before: not measured)" in loader
+
+
+def test_a_training_is_drawn_as_bars(project: Path) -> None:
+    rows = [{"num_images": 8 * n, "train/loss": 1 / n} for n in range(1, 9)]
+    curve = project / "runs" / "train" / "tiles" / "one" / "metrics.jsonl"
+    curve.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (line,) = [line for line in page().splitlines() if line.startswith("| [train/tiles/one]")]
+    bars = line.split("`")[1]
+    assert len(bars) == len(rows)
+    assert list(bars) == sorted(bars, reverse=True)
+    curve.write_text("no row\n")
+    assert "cannot be read" in sections(page())["Runs"]
+
+
+def test_where_git_and_sacct_say_nothing_the_page_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    write_run(tmp_path / "runs", "train/tiles/one")
+    told = sections(page())
+    for name in ("Slurm", "Changes"):
+        assert [line for line in told[name].splitlines() if line] == [
+            line for line in told[name].splitlines() if line.startswith("Not told: ")
+        ], name
+
+
+def test_a_page_that_cannot_be_written_is_as_it_was(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = page()
+    write_run(project / "runs", "train/tiles/two")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    assert main(["--week", "2026-W48"]) == EXIT_INPUT
+    assert "No space left" in capsys.readouterr().err
+    assert (project / "STATUS.md").read_text() == before
+    assert not [path for path in project.iterdir() if path.name.startswith(".STATUS")]
 
 
 def test_nothing_measured_is_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

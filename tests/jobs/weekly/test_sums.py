@@ -10,7 +10,7 @@ from jobs.records.find import find_runs
 from jobs.records.week import Week
 from jobs.weekly.failures import group_failures
 from jobs.weekly.sums import sum_week
-from jobs.weekly.text import Links, change, shorten
+from jobs.weekly.text import BLOCKS, Links, change, shorten, spark, thin
 from tests.fakes.records import attempt, metered, write_run
 
 W48 = Week.parse("2026-W48")
@@ -111,3 +111,47 @@ def test_a_link_leads_to_the_folder_or_is_words(tmp_path: Path) -> None:
 )
 def test_change_says_by_how_much(now: float | None, then: float | None, told: str) -> None:
     assert change(now, then) == told
+
+
+def test_gpu_hours_of_attempts_cut_short_are_told_apart(tmp_path: Path) -> None:
+    cut = attempt(reason="told to end", elapsed_s=1800.0)
+    write_run(tmp_path, "train/a/1", cut, attempt())
+    write_run(tmp_path, "train/a/2", attempt(reason="no such file"), status="failed")
+    sums = sum_week(find_runs(tmp_path).runs, W48, prices=None)
+    assert (sums.gpu_hours, sums.cut_gpu_hours) == (5.0, 3.0)
+
+
+@given(st.lists(st.none() | st.floats(0, 1e12), min_size=1))
+def test_bars_are_as_many_and_in_the_order_of_the_values(values: list[float | None]) -> None:
+    line = spark(values, lowest=0.0).strip("`")
+    known = [value for value in values if value is not None]
+    if not known:
+        assert line == "-"
+        return
+    assert len(line) == len(values)
+    heights = {bar: height for height, bar in enumerate(BLOCKS)}
+    told = [(value, heights[bar]) for value, bar in zip(values, line, strict=True) if bar != "."]
+    assert [value for value, _ in told] == known
+    assert [height for _, height in sorted(told)] == sorted(height for _, height in told)
+    assert max(height for _, height in told) == (len(BLOCKS) - 1 if max(known) > 0 else 0)
+
+
+def test_what_lies_below_the_lowest_has_the_lowest_bar() -> None:
+    assert spark([-1e9, 1.0], lowest=0.0) == f"`{BLOCKS[0]}{BLOCKS[-1]}`"
+    assert spark([-2.0, -1.0], lowest=0.0) == f"`{2 * BLOCKS[0]}`"
+
+
+def test_bars_of_a_curve_begin_at_its_least() -> None:
+    assert spark([3.0, 2.0]) == f"`{BLOCKS[-1]}{BLOCKS[0]}`"
+    assert spark([3.0, 2.0], lowest=0.0) != spark([3.0, 2.0])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=50), st.integers(1, 20))
+def test_thinned_values_are_no_more_than_asked_and_within_the_old_ones(
+    values: list[float], num: int
+) -> None:
+    few = thin(values, num)
+    assert len(few) == min(num, len(values))
+    assert min(values) - 1e-9 <= min(few) <= max(few) <= max(values) + 1e-9
+    if len(values) <= num:
+        assert few == values
