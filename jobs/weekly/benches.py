@@ -84,12 +84,23 @@ class Held:
 def read_benches(baselines: Path, runs_dir: Path, *, until: datetime.datetime) -> Benches:
     """Read baselines and the results in run folders that were measured before ``until``."""
     benches = Benches()
-    for path in sorted(baselines.glob("*.json")):
+    for path in _baselines(baselines, benches):
         _read(path, benches, benches.baselines, until)
+    # What of these folders cannot be looked into, who reads the runs has told already.
     for job, name in RESULTS.items():
         for path in sorted(runs_dir.glob(f"{job}/*/*/{name}")):
             _read(path, benches, benches.results, until)
     return benches
+
+
+def _baselines(folder: Path, benches: Benches) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == ".json")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        benches.problems.append((folder, why(error, folder)))
+        return []
 
 
 def _read(path: Path, benches: Benches, into: list[Kept], until: datetime.datetime) -> None:

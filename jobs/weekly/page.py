@@ -46,8 +46,7 @@ def _head(report: Report) -> Iterator[str]:
     yield ""
     yield (
         f"{report.week.days}, UTC; made by `python -m jobs.status` from "
-        f"{count(len(report.found.runs), 'run folder')}, "
-        f"{count(len(report.benches.baselines), 'measured baseline')} and git; not typed."
+        f"{', '.join(_sources(report))}; not typed."
     )
     yield ""
     yield (
@@ -59,6 +58,17 @@ def _head(report: Report) -> Iterator[str]:
         f"{count(len(report.history.of_week(report.week)), 'commit')}."
     )
     yield ""
+
+
+def _sources(report: Report) -> Iterator[str]:
+    """Yield what the page is made from: of those that were asked, those that answered."""
+    yield count(len(report.found.runs), "run folder")
+    yield count(len(report.benches.baselines), "measured baseline")
+    for name, asked in (
+        ("git", report.history), ("sacct", report.accounting), ("W&B", report.mirror),
+    ):  # fmt: skip
+        if asked is not None and asked.silence is None:
+            yield name
 
 
 def _attention(report: Report, links: Links) -> Iterator[str]:

@@ -125,7 +125,7 @@ class Links:
 
         A page may be committed: what does not lie below its folder would be a path of this machine.
         """
-        shown = shorten(path.relative_to(above).as_posix())
+        shown = shorten(path.relative_to(above).as_posix() if path != above else path.name)
         target = os.path.relpath(path.absolute(), self._above)
         if target.startswith(".."):
             return shown

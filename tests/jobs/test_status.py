@@ -3,10 +3,11 @@
 import errno
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -293,6 +294,30 @@ def test_a_page_that_cannot_be_written_is_as_it_was(
     assert "No space left" in capsys.readouterr().err
     assert (project / "STATUS.md").read_text() == before
     assert not [path for path in project.iterdir() if path.name.startswith(".STATUS")]
+
+
+def test_folders_that_cannot_be_looked_into_are_told(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may look into everything: so the system is made to refuse."""
+    closed = [project / name for name in ("runs/train", "baselines")]
+    closed[1].mkdir()
+    scandir, listdir = os.scandir, os.listdir
+
+    def refusing(ask: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def asked(path: Any) -> Any:
+            if Path(path).absolute() in closed:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return ask(path)
+
+        return asked
+
+    monkeypatch.setattr("os.scandir", refusing(scandir))
+    monkeypatch.setattr("os.listdir", refusing(listdir))
+    wanted = page("--baselines-dir=baselines").partition("## Milestones")[0]
+    told = [line for line in wanted.splitlines() if "Permission denied" in line]
+    assert [name for name in ("train", "baselines") if not any(name in line for line in told)] == []
+    assert "generate/tiles/bad" in Path("STATUS.md").read_text()
 
 
 def test_nothing_measured_is_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
