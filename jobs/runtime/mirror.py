@@ -28,6 +28,11 @@ MAX_RUNS = 2000
 """More are not asked for; the newest are told."""
 PER_PAGE = 100
 PROJECT = re.compile(r"[\w.-]+/[\w.-]+")
+STATES = {
+    "finished": "finished", "running": "running", "pending": "running", "crashed": "failed",
+    "failed": "failed", "killed": "stopped", "preempted": "stopped", "preempting": "stopped",
+}  # fmt: skip
+"""From W&B's word for how a run stands to that of ``run.json``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +52,11 @@ class Mirrored:
     figures: Mapping[str, Any]
     """Its summary."""
     url: str
+
+    @property
+    def status(self) -> str:
+        """How it stands, in the words of ``run.json``."""
+        return STATES.get(self.state, "running")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

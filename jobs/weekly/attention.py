@@ -90,6 +90,10 @@ def _failed(report: Report) -> Iterator[str]:
     if num:
         of_all = share(num, len(report.now.runs))
         yield f"**Failed**: {of_all} of the week's runs; reasons below."
+    elsewhere = report.elsewhere(report.week)
+    num = sum(run.status == "failed" for run in elsewhere)
+    if num:
+        yield f"**Failed elsewhere**: {share(num, len(elsewhere))} of the runs on W&B alone."
 
 
 def _stopped(report: Report, links: Links) -> Iterator[str]:

@@ -26,11 +26,6 @@ SHOWN = {
 NUM_SHOWN = 3
 CURVE = "train/loss"
 NUM_BARS = 16
-STATES = {
-    "finished": "finished", "running": "running", "pending": "running", "crashed": "failed",
-    "failed": "failed", "killed": "stopped", "preempted": "stopped", "preempting": "stopped",
-}  # fmt: skip
-"""From W&B's word for how a run stands to that of ``run.json``."""
 ALONE = "on W&B alone"
 
 
@@ -132,9 +127,8 @@ def figures_of(job: str, figures: Mapping[str, Any]) -> list[str]:
 
 
 def _mirrored_row(job: str, runs: Sequence[Mirrored]) -> tuple[str, ...]:
-    states = [STATES.get(run.state, "running") for run in runs]
     hours = sum(run.elapsed_s or 0.0 for run in runs) / 3600
-    num = [f"{states.count(status):,}" for status in STATUSES]
+    num = [f"{sum(run.status == status for run in runs):,}" for status in STATUSES]
     return (f"{shorten(job) or 'unnamed'} {ALONE}", f"{len(runs):,}", *num, lasted(hours), NONE)
 
 

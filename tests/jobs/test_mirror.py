@@ -129,6 +129,8 @@ def test_the_page_has_runs_of_other_machines_beside_those_here(server: WandbServ
     (alone,) = [line for line in weeks.splitlines() if "W&B" in line]
     assert [cell.strip() for cell in alone.split("|")][2:4] == ["2", "1"]
     assert "<b>" not in text
+    (failed,) = [line for line in text.splitlines() if "Failed elsewhere" in line]
+    assert "1 of 2" in failed
     assert page() == text
 
 
