@@ -67,9 +67,10 @@ class Report:
 
     def elsewhere(self, week: Week) -> list[Mirrored]:
         """Return a week's runs that W&B has and no folder here, the newest first."""
+        if self.mirror is None:
+            return []
         here = {run_id_of(run.path) for run in self.found.runs}
-        runs = self.mirror.runs if self.mirror else ()
-        return [run for run in runs if run.id not in here and week.has(run.created)]
+        return [run for run in self.mirror.runs if run.id not in here and week.has(run.created)]
 
 
 def gather(

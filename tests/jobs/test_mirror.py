@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobs.runtime import mirror
-from jobs.runtime.mirror import ask_wandb
+from jobs.runtime.mirror import ask_wandb, reason_of
 from jobs.status import main
 from pipeline.core.errors import InputError
 from tests.fakes.records import write_run
@@ -99,6 +99,17 @@ def test_a_wrong_key_is_not_told(server: WandbServer, monkeypatch: pytest.Monkey
     answer = ask_wandb("team/pixels", SINCE, UNTIL, tries=1)
     assert answer.silence
     assert "f" * 40 not in answer.silence
+
+
+def test_a_slow_server_is_no_wrong_key() -> None:
+    told = (
+        "Failed to verify credentials with http://127.0.0.1:9: Failed to execute API request: the "
+        "service process is busy and did not respond in time."
+    )
+    assert "credentials" not in reason_of(ValueError(told))
+    assert "answer" in reason_of(ValueError(told))
+    assert reason_of(ValueError(f"key {KEY} is\nwrong.")) == "key *** is wrong"
+    assert reason_of(ValueError()) == "ValueError"
 
 
 @pytest.mark.parametrize("project", ["", "pixels", "a/b/c", "team/", "te am/x", "https://x/y"])
