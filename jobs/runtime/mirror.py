@@ -24,6 +24,7 @@ TIMEOUT_S = 60.0
 TRIES = 2
 API_TIMEOUT_S = 20
 """Seconds one answer of the server may take, the client's own repeats included."""
+NO_ANSWER = "no answer"
 SLOW = "did not respond in time"
 """What the client says of a server that it heard nothing of."""
 MAX_RUNS = 2000
@@ -89,7 +90,7 @@ def ask_wandb(
         since: The first moment.
         until: The first that is too late.
         timeout_s: Seconds of one try.
-        tries: How often, where there is no answer.
+        tries: How often, where there is no answer; a refusal is one.
 
     Raises:
         InputError: ``project`` is not two names.
@@ -99,7 +100,7 @@ def ask_wandb(
     answer = Answer(project=project)
     for _ in range(tries):
         answer = _try(project, since, until, timeout_s)
-        if answer.silence is None:
+        if answer.silence is None or not answer.silence.startswith(NO_ANSWER):
             break
     return answer
 
@@ -118,7 +119,7 @@ def _try(
         theirs.close()
         try:
             if not ours.poll(timeout_s):
-                return Answer(project=project, silence=f"no answer in {timeout_s:g} s")
+                return Answer(project=project, silence=f"{NO_ANSWER} in {timeout_s:g} s")
             told: Answer = ours.recv()
             return told
         except (EOFError, OSError):
@@ -150,7 +151,7 @@ def reason_of(error: Exception) -> str:
     """Say in one line why the client did not get an answer, without a key in it."""
     told = without_key(" ".join(str(error).split())).rstrip(".") or type(error).__name__
     # The client (0.31.0) calls it a failure to verify credentials.
-    return f"no answer in {API_TIMEOUT_S} s" if SLOW in told else told
+    return f"{NO_ANSWER} in {API_TIMEOUT_S} s" if SLOW in told else told
 
 
 def _ask(project: str, since: datetime.datetime, until: datetime.datetime) -> Iterator[Mirrored]:

@@ -82,21 +82,20 @@ def test_a_server_that_says_nothing_is_left_in_time(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     with silent() as listening:
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{listening.getsockname()[1]}")
-        answer = ask_wandb("team/pixels", SINCE, UNTIL, timeout_s=2.5, tries=1)
-    assert answer.silence is not None
-    assert "2.5" in answer.silence
+        answer = ask_wandb("team/pixels", SINCE, UNTIL, timeout_s=0.75)
+    assert "0.75" in str(answer.silence)
 
 
 def test_without_a_key_nobody_is_asked_for_one(server: WandbServer, monkeypatch) -> None:
     monkeypatch.delenv("WANDB_API_KEY")
-    answer = ask_wandb("team/pixels", SINCE, UNTIL, tries=1)
+    answer = ask_wandb("team/pixels", SINCE, UNTIL)
     assert "key" in str(answer.silence)
     assert server.asked == []
 
 
 def test_a_wrong_key_is_not_told(server: WandbServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "f" * 40)
-    answer = ask_wandb("team/pixels", SINCE, UNTIL, tries=1)
+    answer = ask_wandb("team/pixels", SINCE, UNTIL)
     assert answer.silence
     assert "f" * 40 not in answer.silence
 
@@ -142,7 +141,6 @@ def test_the_page_has_runs_of_other_machines_beside_those_here(server: WandbServ
     assert "<b>" not in text
     (failed,) = [line for line in text.splitlines() if "Failed elsewhere" in line]
     assert "1 of 2" in failed
-    assert page() == text
 
 
 def test_without_an_answer_the_page_is_written_and_says_so() -> None:
