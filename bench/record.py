@@ -10,19 +10,31 @@ that differ in them. ``commit`` and ``measured`` may differ: they are what one c
 """
 
 import dataclasses
+import types
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import numpy as np
 
 from pipeline.core.errors import InputError
 from pipeline.core.files import read_json, write_json
 from pipeline.core.machine import Machine, read_machine, read_packages
+from pipeline.core.numbers import number
 
 FORMAT = "dgx-pixels-bench/1"
 NOT_MEASURED = "not measured"
+KINDS = {
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a finite number",
+    dict: "an object",
+    tuple: "a list",
+    types.NoneType: "null",
+}
+"""What a field may be, in the words of JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +174,8 @@ def read_result(path: Path) -> BenchResult:
     """Read a file that ``write_result`` wrote.
 
     Raises:
-        InputError: It is missing, not JSON, or not of this format; the line names file and field.
+        InputError: It is missing, not JSON, not of this format, or a field is of another type;
+            the line names file and field.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -173,9 +186,43 @@ def read_result(path: Path) -> BenchResult:
         rows = tuple(Row(**each) for each in value.pop("rows"))
         conditions = Conditions(**value.pop("conditions"))
         verdicts = tuple(value.pop("verdicts", ()))
-        return BenchResult(rows=rows, conditions=conditions, verdicts=verdicts, **value)
+        result = BenchResult(rows=rows, conditions=conditions, verdicts=verdicts, **value)
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: not a whole {FORMAT} file ({error})") from None
+    _check(result, f"{path}: ")
+    _check(conditions, f"{path}: conditions.")
+    for index, each in enumerate(rows):
+        _check(each, f"{path}: rows[{index}].")
+    return result
+
+
+def _check(part: BenchResult | Conditions | Row, where: str) -> None:
+    """Refuse a field whose value is not of its type: comparing would stumble over it."""
+    for each in dataclasses.fields(part):
+        value = getattr(part, each.name)
+        if not dataclasses.is_dataclass(value) and not _fits(value, each.type):
+            raise InputError(f"{where}{each.name} is {value!r:.60}; {_told(each.type)} is allowed")
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Say whether a value read from JSON is of a type that a field here has."""
+    if isinstance(kind, types.UnionType):
+        return any(_fits(value, each) for each in get_args(kind))
+    if kind in (int, float):
+        return number(value) is not None and isinstance(value, int | kind)
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(each, inner[1]) for each in value.values())
+    if origin is tuple:
+        # Of dataclasses, each has been built and is looked at by itself.
+        return all(dataclasses.is_dataclass(inner[0]) or _fits(each, inner[0]) for each in value)
+    return kind is Any or isinstance(value, kind)
+
+
+def _told(kind: Any) -> str:
+    if isinstance(kind, types.UnionType):
+        return " or ".join(_told(each) for each in get_args(kind))
+    return KINDS[get_origin(kind) or kind]
 
 
 def _short(value: float | None) -> float | None:

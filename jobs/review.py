@@ -36,9 +36,9 @@ def main() -> int:
     given = parser.parse_args()
     if given.rows < 1:
         raise InputError(f"--rows: {given.rows} is below 1")
+    from jobs.records.find import read_runs
     from jobs.reviews.page import review_page
     from jobs.reviews.places import roots_of
-    from jobs.reviews.runs import read_runs
 
     runs, broken = read_runs(given.runs)
     page = review_page(
@@ -98,7 +98,7 @@ def _sync(argv: list[str]) -> int:
 def _publish(argv: list[str]) -> int:
     """Put a report and saved views onto the project's page on W&B, in the place of those before."""
     from jobs.conf import TrackerConfig
-    from jobs.reviews.runs import read_runs
+    from jobs.records.find import read_runs
     from jobs.runtime.publish import TIMEOUT_S, TRIES, open_project
 
     parser = argparse.ArgumentParser(

@@ -1,8 +1,8 @@
 """Write the week's ``STATUS.md`` from records: ``python -m jobs.status``.
 
-Run folders, bench results and baselines, ``sacct`` where it answers, and git. The same records and
-the same ``--week`` give the same bytes. What nobody measured is "not measured"; what nobody set, a
-goal or a price, has no default.
+Run folders, bench results and baselines, ``sacct`` where it answers, git, and W&B where it is
+named. The same records and the same ``--week`` give the same bytes. What nobody measured is "not
+measured"; what nobody set, a goal or a price, has no default.
 """
 
 import argparse
@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.telemetry.cost import Prices
-from jobs.runtime.today import this_week
+from jobs.records.week import Week
+from jobs.runtime.today import now
 from jobs.weekly.goals import Goals
 from jobs.weekly.page import write_page
 from jobs.weekly.report import Places, gather
-from jobs.weekly.week import Week
 from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.files import write_atomic
 
@@ -25,12 +25,14 @@ from pipeline.core.files import write_atomic
 def main(argv: Sequence[str] | None = None) -> int:
     """Gather, write, and say where."""
     given = _parser().parse_args(argv)
-    week = this_week() if given.week is None else Week.parse(given.week)
+    moment = now()
+    week = Week.of(moment) if given.week is None else Week.parse(given.week)
     places = Places(
         runs_dir=given.runs_dir,
         baselines_dir=given.baselines_dir,
         root=Path(),
         page=given.out,
+        wandb=given.wandb,
     )
     goals = Goals(
         loss=given.goal_loss, hours=given.goal_hours, latency_p95_ms=given.goal_latency_ms
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         per_kwh=given.price_per_kwh,
         currency=given.currency,
     )
-    report = gather(places, week, goals=goals, prices=prices if has_price else None)
+    report = gather(places, week, goals=goals, prices=prices if has_price else None, moment=moment)
     try:
         write_atomic(given.out, write_page(report).encode())
     except OSError as error:
@@ -61,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--runs-dir", type=Path, default=Path("runs"), help="of the runs (runs)")
     add("--baselines-dir", type=Path, default=Path("bench/baselines"), help="(bench/baselines)")
     add("--out", type=Path, default=Path("STATUS.md"), help="file to write (STATUS.md)")
+    add("--wandb", metavar="ENTITY/PROJECT", help="ask W&B for runs that have no folder here")
     add("--goal-loss", type=_amount, help="M3: validation loss to reach")
     add("--goal-hours", type=_amount, help="M3: hours that may take")
     add("--goal-latency-ms", type=_amount, help="M4: p95 of requests of one image, ms")

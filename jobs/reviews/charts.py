@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobs.reviews.runs import Run, read_curve
+from jobs.records.curves import read_curve
+from jobs.records.runs import Run
 from pipeline.core.chart import COLOURS, figure_png, new_chart
 from pipeline.core.errors import InputError
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jobs.reviews.runs import Run
+from jobs.records.runs import Run
+from jobs.records.week import Week
 from pipeline.core.errors import InputError
+from pipeline.core.numbers import number
 
 FIGURES = {
     "train": ("loss", "validation_loss", "rate_img_per_s"),
@@ -86,9 +88,8 @@ class Bench:
 
 def figures_of(run: Run) -> dict[str, Any]:
     """Return the few figures that tell most of a run."""
-    told: dict[str, Any] = run.record["figures"]
-    wanted = FIGURES.get(run.job, tuple(told))
-    known = {name: told[name] for name in wanted if isinstance(told.get(name), int | float)}
+    wanted = FIGURES.get(run.job, tuple(run.figures))
+    known = {name: run.figures[name] for name in wanted if run.figure(name) is not None}
     return dict(list(known.items())[:MAX_FIGURES])
 
 
@@ -184,37 +185,34 @@ def hours_by_job(runs: Iterable[Run]) -> list[Hours]:
     return [_hours(job, by_job[job]) for job in sorted(by_job)]
 
 
-def hours_by_week(runs: Iterable[Run]) -> dict[str, dict[str, float]]:
-    """Return GPU-hours by ISO week of a run's start, and by job; weeks in order, none left out."""
+def hours_by_week(runs: Sequence[Run]) -> dict[str, dict[str, float]]:
+    """Return GPU-hours by ISO week of a run's start, and by job; weeks in order, none left out.
+
+    Args:
+        runs: Oldest first.
+    """
     weeks: dict[str, dict[str, float]] = {}
-    days = {run.name: datetime.date.fromisoformat(run.started[:10]) for run in runs if run.started}
-    if not days:
-        return {}
-    day = min(days.values())
-    while _week(day) <= _week(max(days.values())):
-        weeks[_week(day)] = {}
-        day += datetime.timedelta(days=7)
+    if not runs:
+        return weeks
+    week, last = (Week.of(datetime.datetime.fromisoformat(runs[at].started)) for at in (0, -1))
+    while week <= last:
+        weeks[week.label] = {}
+        week = week.before(-1)
     for run in runs:
-        if run.name in days:
-            hours = weeks[_week(days[run.name])]
-            hours[run.job] = hours.get(run.job, 0.0) + (run.gpu_hours or 0.0)
+        hours = weeks[Week.of(datetime.datetime.fromisoformat(run.started)).label]
+        hours[run.job] = hours.get(run.job, 0.0) + (run.gpu_hours or 0.0)
     return weeks
 
 
-def _week(day: datetime.date) -> str:
-    year, week, _ = day.isocalendar()
-    return f"{year}-W{week:02d}"
-
-
 def _hours(job: str, runs: Sequence[Run]) -> Hours:
-    energy = [run.telemetry.get("energy_kwh") for run in runs]
+    energy = [number(run.telemetry.get("energy_kwh")) for run in runs]
     return Hours(
         job=job,
         num_runs=len(runs),
         num_attempts=sum(len(run.attempts) for run in runs),
         gpu_hours=sum(run.gpu_hours or 0.0 for run in runs),
         num_unknown=sum(run.gpu_hours is None for run in runs),
-        cpu_hours=sum(run.telemetry.get("cpu_hours") or 0.0 for run in runs),
+        cpu_hours=sum(number(run.telemetry.get("cpu_hours")) or 0.0 for run in runs),
         energy_kwh=sum(each for each in energy if each is not None),
         num_metered=sum(each is not None for each in energy),
     )

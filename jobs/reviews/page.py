@@ -8,6 +8,7 @@ from pathlib import Path
 import jinja2
 
 from eval.html import page_environment
+from jobs.records.runs import Run
 from jobs.reviews.charts import MAX_CURVES, hours_chart, loss_chart, with_loss
 from jobs.reviews.facts import (
     benches,
@@ -19,7 +20,6 @@ from jobs.reviews.facts import (
     told_or_listed,
 )
 from jobs.reviews.places import placed
-from jobs.reviews.runs import Run
 
 TEMPLATE = Path(__file__).parent / "assets" / "review.html.j2"
 MAX_SHEETS = 8

@@ -10,8 +10,8 @@ from typing import Any
 
 import wandb_workspaces.reports.v2 as wr
 
+from jobs.records.runs import Run
 from jobs.reviews.facts import Bench, Hours, benches, compared, hours_by_job, told_or_listed
-from jobs.reviews.runs import Run
 
 STEP = "num_images"
 MAX_BARS = 32

@@ -1,10 +1,8 @@
-"""Which week it is: the one place that a report learns the date from."""
+"""What time it is: the one place that a report learns it from."""
 
 import datetime
 
-from jobs.weekly.week import Week
 
-
-def this_week() -> Week:
-    """Return the ISO week of this moment, in UTC."""
-    return Week.of(datetime.datetime.now(tz=datetime.UTC))
+def now() -> datetime.datetime:
+    """Return this moment, in UTC."""
+    return datetime.datetime.now(tz=datetime.UTC)

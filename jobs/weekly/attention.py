@@ -1,12 +1,11 @@
 """What a person should look at first, worst first; each a line that says what to do."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from bench.preflight.xid import Xid
+from jobs.records.runs import Run
 from jobs.weekly.goals import MET, NO_GOAL
 from jobs.weekly.report import Report
-from jobs.weekly.runs import Run
 from jobs.weekly.slurm import ended, sum_slurm
 from jobs.weekly.sums import latest_first
 from jobs.weekly.text import Links, count, share, shorten, told
@@ -24,6 +23,7 @@ def attention(report: Report, links: Links) -> list[str]:
     return [
         *_broken(report, links),
         *_lost(report, links),
+        *_early(report, links),
         *_hardware(report),
         *_failed(report),
         *_stopped(report, links),
@@ -44,16 +44,12 @@ def _few(lines: list[str], what: str) -> Iterator[str]:
 def _broken(report: Report, links: Links) -> Iterator[str]:
     runs_dir, baselines_dir = report.places.runs_dir, report.places.baselines_dir
     lines = [
-        f"**Cannot be read**: {_to(links, path, runs_dir, baselines_dir)}: {shorten(said)}."
+        f"**Cannot be read**: {links.record(path, runs_dir, baselines_dir)}: {shorten(said)}."
         for path, said in sorted([*report.found.problems, *report.benches.problems])
     ]
     yield from _few(lines, "records that cannot be read")
     if report.accounting.num_unread:
-        yield f"**sacct**: {report.accounting.num_unread} lines are not as documented; left out."
-
-
-def _to(links: Links, path: Path, *above: Path) -> str:
-    return links.to(path, above=next(each for each in above if path.is_relative_to(each)))
+        yield f"**sacct**: {report.accounting.num_unread:,} lines are not as documented; left out."
 
 
 def _lost(report: Report, links: Links) -> Iterator[str]:
@@ -71,6 +67,15 @@ def _lost(report: Report, links: Links) -> Iterator[str]:
     yield from _few(lines, "that say they run and may not")
 
 
+def _early(report: Report, links: Links) -> Iterator[str]:
+    if report.early:
+        newest = _link(report, links, report.early[0])
+        yield (
+            f"**Clock**: {count(len(report.early), 'run')} began later than now, such as {newest} "
+            f"({report.early[0].latest:%Y-%m-%d}); a machine's clock is wrong."
+        )
+
+
 def _hardware(report: Report) -> Iterator[str]:
     for xid, num in sorted(report.now.xids.items()):
         action = Xid(bus="", code=xid, text="").action
@@ -85,6 +90,10 @@ def _failed(report: Report) -> Iterator[str]:
     if num:
         of_all = share(num, len(report.now.runs))
         yield f"**Failed**: {of_all} of the week's runs; reasons below."
+    elsewhere = report.elsewhere(report.week)
+    num = sum(run.status == "failed" for run in elsewhere)
+    if num:
+        yield f"**Failed elsewhere**: {share(num, len(elsewhere))} of the runs on W&B alone."
 
 
 def _stopped(report: Report, links: Links) -> Iterator[str]:
@@ -137,11 +146,11 @@ def _waiting(report: Report) -> Iterator[str]:
 
 def _goals(report: Report) -> Iterator[str]:
     for each in report.milestones:
-        if each.state != MET:
-            if each.state == NO_GOAL:
-                yield f"**{each.name}** has no goal; `python -m jobs.status --help` says how."
-            else:
-                yield f"**{each.name}** is {each.state}; `{each.command}`."
+        if each.state == NO_GOAL:
+            yield f"**{each.name}** has no goal; `python -m jobs.status --help` says how."
+        elif each.state != MET:
+            measured = f" ({shorten(each.measured)})" if each.measured else ""
+            yield f"**{each.name}** is {each.state}{measured}; `{each.command}`."
 
 
 def _link(report: Report, links: Links, run: Run) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.compare import Change, compare_results, unlike
 from bench.record import BenchResult, read_result
-from jobs.weekly.runs import BROKEN, number, why
+from jobs.records.runs import BROKEN, why
 from pipeline.core.errors import InputError
 
 RESULTS = {"bench": "bench.json", "nccl": "result.json"}
@@ -47,6 +47,13 @@ class Benches:
         ]
         yield from sorted(every, key=lambda kept: (kept.measured, str(kept.path)), reverse=True)
 
+    def before(self, moment: datetime.datetime) -> "Benches":
+        """Return what had been measured by then."""
+        return Benches(
+            baselines=[kept for kept in self.baselines if kept.measured < moment],
+            results=[kept for kept in self.results if kept.measured < moment],
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
@@ -63,6 +70,12 @@ class Held:
         return sum(change.verdict == verdict for change in self.changes)
 
     @property
+    def furthest(self) -> Change | None:
+        """The row that is furthest from its baseline, however it counts; None: there is none."""
+        known = [change for change in self.changes if change.ratio is not None]
+        return max(known, key=lambda each: abs((each.ratio or 1.0) - 1), default=None)
+
+    @property
     def worse(self) -> list[Change]:
         """Rows that are worse, or were measured before and are not now."""
         return [change for change in self.changes if change.verdict in {"worse", "lost"}]
@@ -71,12 +84,23 @@ class Held:
 def read_benches(baselines: Path, runs_dir: Path, *, until: datetime.datetime) -> Benches:
     """Read baselines and the results in run folders that were measured before ``until``."""
     benches = Benches()
-    for path in sorted(baselines.glob("*.json")):
+    for path in _baselines(baselines, benches):
         _read(path, benches, benches.baselines, until)
+    # What of these folders cannot be looked into, who reads the runs has told already.
     for job, name in RESULTS.items():
         for path in sorted(runs_dir.glob(f"{job}/*/*/{name}")):
             _read(path, benches, benches.results, until)
     return benches
+
+
+def _baselines(folder: Path, benches: Benches) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == ".json")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        benches.problems.append((folder, why(error, folder)))
+        return []
 
 
 def _read(path: Path, benches: Benches, into: list[Kept], until: datetime.datetime) -> None:
@@ -86,7 +110,6 @@ def _read(path: Path, benches: Benches, into: list[Kept], until: datetime.dateti
             benches.places.append(path)
             return
         measured = datetime.datetime.fromisoformat(result.measured)
-        _check(result)
     except BROKEN as error:
         benches.problems.append((path, why(error, path)))
         return
@@ -94,20 +117,6 @@ def _read(path: Path, benches: Benches, into: list[Kept], until: datetime.dateti
         measured = measured.replace(tzinfo=datetime.UTC)
     if measured < until:
         into.append(Kept(path=path, result=result, measured=measured))
-
-
-def _check(result: BenchResult) -> None:
-    """Refuse what ``read_result`` lets through and comparing would stumble over."""
-    names = [result.bench, result.conditions.hardware, result.conditions.device]
-    names += [text for row in result.rows for text in (row.name, row.unit)]
-    if not all(isinstance(name, str) for name in names):
-        raise InputError("a name is no text")
-    if not isinstance(result.settings, dict):
-        raise InputError("settings is no object")
-    for row in result.rows:
-        for value in (row.median, row.p95):
-            if value is not None and number(value) is None:
-                raise InputError(f"{row.name} has a figure that is no number")
 
 
 def hold(benches: Benches, *, since: datetime.datetime) -> list[Held]:

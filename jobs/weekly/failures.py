@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jobs.weekly.runs import Run
+from jobs.records.runs import Run
 from jobs.weekly.sums import latest_first
 from jobs.weekly.text import shorten
 

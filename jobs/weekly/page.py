@@ -1,35 +1,23 @@
 """The page: Markdown that depends on the records and the week alone, so that git can show changes.
 
-A table of weeks stands where a chart would: a line that changed can be read in a diff.
+Rows of little bars stand where a picture would: a line that changed can be read in a diff.
 """
 
-import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from jobs.records.runs import STATUSES
 from jobs.weekly.attention import attention
 from jobs.weekly.failures import group_failures
-from jobs.weekly.goals import MET
-from jobs.weekly.history import of_week
+from jobs.weekly.goals import MET, Milestone
+from jobs.weekly.page_runs import runs_section
 from jobs.weekly.page_use import energy_section, slurm_section
 from jobs.weekly.report import Report
-from jobs.weekly.runs import STATUSES, Run, last_position
-from jobs.weekly.sums import Sums, latest_first
-from jobs.weekly.text import NONE, Links, change, count, lasted, shorten, table, told
-from pipeline.core.rundir import RunDir
+from jobs.weekly.sums import Sums
+from jobs.weekly.text import NONE, Links, change, count, shorten, spark, table, told
 
-MAX_RUNS = 5
 MAX_FAILURES = 10
 MAX_COMMITS = 20
-SHOWN = {
-    "train": (("validation_loss", ""), ("loss", ""), ("rate_img_per_s", "img/s")),
-    "generate": (("num_images", "images"), ("rate_img_per_s", "img/s")),
-    "prepare": (("num_images", "images"), ("num_rejected", "rejected")),
-    "bench": (),
-    "smoke": (("num_images", "images"), ("latency_p95_s", "s p95")),
-}
-"""Figures of a run that a lead looks for, with their units, by job; of others the first
-ones. Benchmarks have a table of their own."""
-NUM_SHOWN = 3
 
 
 def write_page(report: Report) -> str:
@@ -41,7 +29,7 @@ def write_page(report: Report) -> str:
         *_milestones(report, links),
         *_weeks(report),
         *_failures(report, links),
-        *_jobs(report, links),
+        *runs_section(report, links),
         *energy_section(report),
         *slurm_section(report),
         *_benches(report, links),
@@ -53,22 +41,34 @@ def write_page(report: Report) -> str:
 def _head(report: Report) -> Iterator[str]:
     now = report.now
     met = sum(each.state == MET for each in report.milestones)
-    commits = len(of_week(report.commits, report.week)) if report.commits else 0
+    elsewhere = report.elsewhere(report.week)
     yield f"# Status of {report.week.label}"
     yield ""
     yield (
         f"{report.week.days}, UTC; made by `python -m jobs.status` from "
-        f"{count(len(report.found.runs), 'run folder')}, "
-        f"{count(len(report.benches.baselines), 'measured baseline')} and git; not typed."
+        f"{', '.join(_sources(report))}; not typed."
     )
     yield ""
     yield (
         f"{met} of {len(report.milestones)} milestones met. {count(len(now.runs), 'run')}: "
         f"{', '.join(f'{now.by_status[status]:,} {status}' for status in STATUSES)}. "
-        f"{count(now.images_made, 'image')} made, {count(now.num_trained, 'training')} finished, "
-        f"{told(now.gpu_hours)} GPU-hours, {count(commits, 'commit')}."
+        + (f"{count(len(elsewhere), 'run')} more on W&B alone. " if elsewhere else "")
+        + f"{count(now.images_made, 'image')} made, {count(now.num_trained, 'training')} finished, "
+        f"{told(now.gpu_hours)} GPU-hours, "
+        f"{count(len(report.history.of_week(report.week)), 'commit')}."
     )
     yield ""
+
+
+def _sources(report: Report) -> Iterator[str]:
+    """Yield what the page is made from: of those that were asked, those that answered."""
+    yield count(len(report.found.runs), "run folder")
+    yield count(len(report.benches.baselines), "measured baseline")
+    for name, asked in (
+        ("git", report.history), ("sacct", report.accounting), ("W&B", report.mirror),
+    ):  # fmt: skip
+        if asked is not None and asked.silence is None:
+            yield name
 
 
 def _attention(report: Report, links: Links) -> Iterator[str]:
@@ -82,26 +82,29 @@ def _attention(report: Report, links: Links) -> Iterator[str]:
 def _milestones(report: Report, links: Links) -> Iterator[str]:
     yield "## Milestones"
     yield ""
-    above = (report.places.runs_dir, report.places.baselines_dir)
-    rows = []
-    for each in report.milestones:
-        link = NONE
-        if each.source is not None:
-            # bench.json stands in a run folder, a baseline beside the others.
-            link = links.to(
-                each.source, above=next(a for a in above if each.source.is_relative_to(a))
-            )
-        rows.append(
-            (
-                f"{each.name} {each.focus}",
-                each.goal,
-                f"**{each.state}**" if each.state == MET else each.state,
-                shorten(each.measured) or NONE,
-                link,
-                f"`{each.command}`",
-            )
+    rows = [
+        (
+            f"{each.name} {each.focus}",
+            each.goal,
+            _state(each, before),
+            shorten(each.measured) or NONE,
+            ", ".join(_records(report, links, each.sources)) or NONE,
+            f"`{each.command}`",
         )
+        for each, before in zip(report.milestones, report.milestones_before, strict=True)
+    ]
     yield from table(("milestone", "goal", "state", "measured", "record", "measured by"), rows)
+
+
+def _state(now: Milestone, before: Milestone) -> str:
+    state = f"**{now.state}**" if now.state == MET else now.state
+    return state if now.state == before.state else f"{state} (the week before: {before.state})"
+
+
+def _records(report: Report, links: Links, sources: Sequence[Path]) -> Iterator[str]:
+    # bench.json stands in a run folder, a baseline beside the others.
+    places = report.places
+    yield from (links.record(each, places.runs_dir, places.baselines_dir) for each in sources)
 
 
 def _weeks(report: Report) -> Iterator[str]:
@@ -109,38 +112,43 @@ def _weeks(report: Report) -> Iterator[str]:
     yield ""
     yield (
         "A run counts in the week in which its last attempt began, hours and energy in that of "
-        "their attempt."
+        f"their attempt. Bars: {len(report.weeks)} weeks, {report.weeks[-1].week.label} to "
+        f"{report.week.label}, from 0."
     )
     yield ""
     now, then = report.weeks[:2]
-    first = min((run.latest for run in report.found.runs), default=now.week.start)
-    older = [_week_row(sums) for sums in report.weeks[2:] if sums.week.end > first]
-    changes = ("change", *(change(a, b) for a, b in zip(_values(now), _values(then), strict=True)))
-    head = (
-        "week", "runs", "finished", "failed", "stopped", "attempts", "begun again", "images made",
-        "trainings", "hours", "GPU-hours", "energy, kWh",
-    )  # fmt: skip
-    yield from table(head, [_week_row(now), changes, _week_row(then), *older])
+    kinds = [_values(sums) for sums in report.weeks]
+    rows: list[tuple[str, ...]] = [
+        (
+            name,
+            told(kinds[0][name]),
+            told(kinds[1][name]),
+            change(kinds[0][name], kinds[1][name]),
+            spark([each[name] for each in reversed(kinds)], lowest=0.0),
+        )
+        for name in kinds[0]
+    ]
+    if report.mirror is not None and report.mirror.silence is None:
+        alone = [float(len(report.elsewhere(each.week))) for each in (now, then)]
+        rows.append(("runs on W&B alone", *map(told, alone), change(*alone), NONE))
+    yield from table(("", now.week.label, then.week.label, "change", "bars"), rows)
 
 
-def _values(sums: Sums) -> tuple[float | None, ...]:
-    return (
-        len(sums.runs),
-        sums.by_status["finished"],
-        sums.by_status["failed"],
-        sums.by_status["stopped"],
-        sums.num_attempts,
-        sums.num_again,
-        sums.images_made,
-        sums.num_trained,
-        sums.hours,
-        sums.gpu_hours,
-        sums.energy_kwh,
-    )
-
-
-def _week_row(sums: Sums) -> tuple[str, ...]:
-    return (sums.week.label, *(told(value) for value in _values(sums)))
+def _values(sums: Sums) -> dict[str, float | None]:
+    return {
+        "runs": len(sums.runs),
+        "finished": sums.by_status["finished"],
+        "failed": sums.by_status["failed"],
+        "stopped": sums.by_status["stopped"],
+        "attempts": sums.num_attempts,
+        "attempts begun again": sums.num_again,
+        "images made": sums.images_made,
+        "trainings finished": sums.num_trained,
+        "hours of attempts": sums.hours,
+        "GPU-hours": sums.gpu_hours,
+        "GPU-hours of attempts cut short": sums.cut_gpu_hours,
+        "energy, kWh": sums.energy_kwh,
+    }
 
 
 def _failures(report: Report, links: Links) -> Iterator[str]:
@@ -165,51 +173,6 @@ def _failures(report: Report, links: Links) -> Iterator[str]:
         yield ""
 
 
-def _jobs(report: Report, links: Links) -> Iterator[str]:
-    if not report.now.runs:
-        return
-    yield "## Runs"
-    yield ""
-    rows, newest = [], []
-    for job in sorted({run.job for run in report.now.runs}):
-        runs = latest_first(run for run in report.now.runs if run.job == job)
-        hours = sum(run.hours or 0.0 for run in runs)
-        num = [sum(run.status == status for run in runs) for status in STATUSES]
-        rows.append((shorten(job), f"{len(runs):,}", *(f"{n:,}" for n in num), lasted(hours)))
-        newest += runs[:MAX_RUNS]
-    yield from table(("job", "runs", *STATUSES, "time"), rows)
-    yield f"The newest {MAX_RUNS} of each job:"
-    yield ""
-    head = ("run", "status", "began", "time", "attempts", "figures")
-    yield from table(head, [_run(run, report, links) for run in newest])
-
-
-def _run(run: Run, report: Report, links: Links) -> tuple[str, ...]:
-    return (
-        links.to(run.path, above=report.places.runs_dir),
-        run.status,
-        f"{run.latest.astimezone(datetime.UTC):%m-%d %H:%M}",
-        lasted(run.hours),
-        f"{len(run.attempts)}",
-        figures_of(run),
-    )
-
-
-def figures_of(run: Run) -> str:
-    """Return what a lead wants to know of one run, in a few words."""
-    wanted = SHOWN.get(run.job)
-    if wanted is None:
-        wanted = tuple((name, "") for name in run.figures if run.figure(name) is not None)
-    found = [
-        f"{told(value, unit)}" if unit else f"{shorten(name)} {told(value)}"
-        for name, unit in wanted
-        if (value := run.figure(name)) is not None
-    ]
-    if run.status != "finished" and (reached := last_position(RunDir(run.path))) is not None:
-        found.insert(0, f"reached {told(reached)} images")
-    return ", ".join(found[:NUM_SHOWN]) or NONE
-
-
 def _benches(report: Report, links: Links) -> Iterator[str]:
     if not report.held and not report.benches.places:
         return
@@ -226,9 +189,12 @@ def _benches(report: Report, links: Links) -> Iterator[str]:
         result = held.kept.result
         machine = shorten(f"{held.kept.machine[0]}, {held.kept.machine[1]}")
         link = links.to(held.kept.path, above=report.places.runs_dir)
-        rows.append((shorten(result.bench), machine, verdict, link))
+        far = held.furthest
+        most = f"{shorten(far.name)} {100 * (far.ratio or 1) - 100:+.0f} %" if far else NONE
+        rows.append((shorten(result.bench), machine, verdict, most, link))
     if rows:
-        yield from table(("bench", "machine", "rows against the baseline", "result"), rows)
+        head = ("bench", "machine", "rows against the baseline", "furthest (+ is better)", "result")
+        yield from table(head, rows)
     places = [shorten(path.stem) for path in report.benches.places]
     if places:
         yield f"Baselines with no measurement yet: {', '.join(places)}."
@@ -236,12 +202,13 @@ def _benches(report: Report, links: Links) -> Iterator[str]:
 
 
 def _commits(report: Report) -> Iterator[str]:
-    if report.commits is None:
-        return
-    commits = of_week(report.commits, report.week)
-    before = of_week(report.commits, report.week.before())
     yield "## Changes"
     yield ""
+    if report.history.silence is not None:
+        yield f"Not told: {shorten(report.history.silence)}."
+        return
+    commits = report.history.of_week(report.week)
+    before = report.history.of_week(report.week.before())
     yield f"{count(len(commits), 'commit')} without merges; {len(before):,} the week before."
     yield ""
     yield from (

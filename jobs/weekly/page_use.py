@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from jobs.weekly.report import Report
 from jobs.weekly.slurm import quantiles, sum_slurm
 from jobs.weekly.sums import Sums
-from jobs.weekly.text import change, share, shorten, table, told
+from jobs.weekly.text import NONE, change, share, shorten, table, told
 
 NOT_MEASURED = "not measured"
 
@@ -72,10 +72,17 @@ def slurm_section(report: Report) -> Iterator[str]:
     rows.append(("GPU-hours of jobs with a run folder", told(own.gpu_hours), ""))
     yield from table(("", "this week", "change"), rows)
     waits = [
-        (shorten(partition), f"{len(values):,}", *(told(v) for v in quantiles(values)))
+        (
+            shorten(partition),
+            f"{len(values):,}",
+            *map(told, quantiles(values)),
+            told(quantiles(then.waits_min[partition])[0]) if partition in then.waits_min else NONE,
+        )
         for partition, values in sorted(now.waits_min.items())
     ]
     if waits:
         yield "Queue wait in minutes, from when an attempt might have begun to when it did:"
         yield ""
-        yield from table(("partition", "attempts", "median", "p95", "longest"), waits)
+        yield from table(
+            ("partition", "attempts", "median", "p95", "longest", "median the week before"), waits
+        )

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from jobs.weekly.week import WEEK, Week
+from jobs.records.week import WEEK, Week
+from pipeline.core.numbers import number
 
 FIELDS = ("JobID", "JobIDRaw", "Partition", "State", "Eligible", "Start", "ElapsedRaw", "AllocTRES")
 TIMEOUT_S = 60
@@ -82,7 +83,12 @@ def ask_sacct(week: Week) -> Accounting:
     )
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=TIMEOUT_S,
         )
     except OSError:
         return Accounting(silence=NO_SACCT)
@@ -91,7 +97,9 @@ def ask_sacct(week: Week) -> Accounting:
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["no word"])[-1]
         missing = done.returncode == 127  # what env says of a command that is not there
-        return Accounting(silence=NO_SACCT if missing else f"sacct says: {said}")
+        return Accounting(
+            silence=NO_SACCT if missing else f"sacct says: {said.removeprefix('sacct: ')}"
+        )
     return parse_sacct(done.stdout)
 
 
@@ -116,21 +124,29 @@ def _job(cells: dict[str, str]) -> SlurmJob:
         eligible_s=_time_s(cells["Eligible"]),
         # Of one that was cancelled in the queue, sacct gives that moment as the start.
         start_s=_time_s(cells["Start"]) if cells["AllocTRES"] else None,
-        elapsed_s=float(cells["ElapsedRaw"] or 0),
+        elapsed_s=_finite(cells["ElapsedRaw"] or "0"),
         num_gpus=_gpus(cells["AllocTRES"]),
     )
 
 
 def _time_s(text: str) -> float | None:
-    return None if text in {"", "Unknown", "None"} else float(text)
+    return None if text in {"", "Unknown", "None"} else _finite(text)
+
+
+def _finite(text: str) -> float:
+    value = number(float(text))
+    if value is None or value < 0:
+        raise ValueError(text)
+    return value
 
 
 def _gpus(tres: str) -> int:
     """Count GPUs of ``cpu=8,gres/gpu:b200=2,gres/gpu=2``; types are parts of the whole."""
     counts = dict(part.split("=", 1) for part in tres.split(",") if part)
     if "gres/gpu" in counts:
-        return int(counts["gres/gpu"])
-    return sum(int(count) for name, count in counts.items() if name.startswith("gres/gpu:"))
+        return int(_finite(counts["gres/gpu"]))
+    typed = (count for name, count in counts.items() if name.startswith("gres/gpu:"))
+    return sum(int(_finite(count)) for count in typed)
 
 
 def sum_slurm(jobs: Sequence[SlurmJob], week: Week) -> SlurmSums:

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bench.telemetry.cost import J_PER_KWH, Prices
-from jobs.weekly.runs import Attempt, Run, number
-from jobs.weekly.week import Week
+from jobs.records.runs import Attempt, Run
+from jobs.records.week import Week
+from pipeline.core.numbers import number
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,6 +28,8 @@ class Sums:
     """Trainings that finished."""
     hours: float = 0.0
     gpu_hours: float = 0.0
+    cut_gpu_hours: float = 0.0
+    """Of those, attempts that did not come to their end: stopped, requeued, killed or failed."""
     cpu_hours: float | None = None
     energy_kwh: float | None = None
     costs: dict[str, float] = field(default_factory=dict)
@@ -79,6 +82,7 @@ def _add_attempt(sums: Sums, attempt: Attempt, prices: Prices) -> None:
     if gpu_hours is not None:
         sums.num_timed += 1
         sums.gpu_hours += gpu_hours
+        sums.cut_gpu_hours += gpu_hours if attempt.reason else 0.0
     energy_kwh = _add_telemetry(sums, attempt) if attempt.telemetry else None
     # As bench.telemetry.cost: no GPU is nothing to pay for, rather than a cost of nothing.
     _add_cost(sums, gpu_hours or None, energy_kwh, prices)

@@ -1,5 +1,6 @@
 """Words of the page: numbers, links, and what others wrote made fit to be committed."""
 
+import itertools
 import os
 import re
 from collections.abc import Sequence
@@ -9,6 +10,8 @@ from jobs.conf import SECRET
 
 MAX_CHARS = 160
 NONE = "-"
+BLOCKS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
+"""An eighth to eight eighths of a line's height."""
 DEEP_PATH = re.compile(r"(?<![\w.])/(?:[^\s/:,'\"]+/){2,}(?=[^\s/:,'\"]*/?[^\s/:,'\"]+)")
 ASSIGNED = re.compile(rf"([\w-]*(?:{SECRET.pattern})[\w-]*\s*[=:]\s*)\S+", re.IGNORECASE)
 
@@ -39,6 +42,35 @@ def change(now: float | None, then: float | None) -> str:
         return "same"
     by = f"{'+' if now > then else '-'}{told(abs(now - then))}"
     return f"{by} ({100 * (now - then) / then:+.0f} %)" if then else by
+
+
+def spark(values: Sequence[float | None], *, lowest: float | None = None) -> str:
+    """Return a line of little bars, one a value; a gap where there is none.
+
+    Text, so that git can tell what changed and every reader of Markdown shows it.
+
+    Args:
+        values: From left to right.
+        lowest: What stands at the bottom; None: the smallest of them.
+    """
+    known = [value for value in values if value is not None]
+    if not known:
+        return NONE
+    low = min(known) if lowest is None else lowest
+    span = max(0.0, max(known) - low)
+    # What lies below the lowest, as a broken record may, has no bar of its own.
+    heights = (
+        None if value is None else max(0.0, value - low) / span if span else 0.0 for value in values
+    )
+    bars = ("." if each is None else BLOCKS[round(each * (len(BLOCKS) - 1))] for each in heights)
+    return f"`{''.join(bars)}`"
+
+
+def thin(values: Sequence[float], num: int) -> list[float]:
+    """Return at most ``num`` means of equal stretches, in order."""
+    ends = [len(values) * at // num for at in range(num + 1)]
+    stretches = [values[first:last] for first, last in itertools.pairwise(ends) if last > first]
+    return [sum(stretch) / len(stretch) for stretch in stretches]
 
 
 def count(num: float, noun: str) -> str:
@@ -84,12 +116,16 @@ class Links:
     def __init__(self, page: Path) -> None:
         self._above = page.absolute().parent
 
+    def record(self, path: Path, *above: Path) -> str:
+        """Return a link that shows the path below the first of some folders that it is in."""
+        return self.to(path, above=next(each for each in above if path.is_relative_to(each)))
+
     def to(self, path: Path, *, above: Path) -> str:
         """Return a link that shows the path below ``above``; only words where it leads elsewhere.
 
         A page may be committed: what does not lie below its folder would be a path of this machine.
         """
-        shown = shorten(path.relative_to(above).as_posix())
+        shown = shorten(path.relative_to(above).as_posix() if path != above else path.name)
         target = os.path.relpath(path.absolute(), self._above)
         if target.startswith(".."):
             return shown

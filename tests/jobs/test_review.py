@@ -8,10 +8,12 @@ import pytest
 from PIL import Image
 
 from jobs import review
+from jobs.records.curves import read_curve
+from jobs.records.find import read_runs
+from jobs.records.runs import read_run
 from jobs.reviews.facts import benches, hours_by_job, hours_by_week, newest_samples
 from jobs.reviews.page import review_page
 from jobs.reviews.places import placed, roots_of
-from jobs.reviews.runs import read_curve, read_run, read_runs
 from pipeline.core.errors import InputError
 from tests.jobs.reviewed import make_bench, make_project, make_report, make_run
 

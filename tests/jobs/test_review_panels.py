@@ -3,7 +3,7 @@
 import json
 import warnings
 
-from jobs.reviews.runs import read_runs
+from jobs.records.find import read_runs
 from tests.jobs.reviewed import make_bench, make_report, make_run
 
 with warnings.catch_warnings():

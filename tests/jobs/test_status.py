@@ -1,11 +1,13 @@
 """The weekly page as a person makes it."""
 
+import errno
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -157,9 +159,12 @@ def test_a_price_is_a_number(amount: str, capsys: pytest.CaptureFixture[str]) ->
 def test_the_week_asked_for_is_told_before_that_in_front_of_it() -> None:
     # Nothing had run by then: both weeks are there all the same.
     assert main(["--week", "2026-W40"]) == 0
-    rows = sections(Path("STATUS.md").read_text())["Week over week"].splitlines()
-    first = [row.split("|")[1].strip() for row in rows if row.startswith("| 2026")]
-    assert first == ["2026-W40", "2026-W39"]
+    (head,) = [
+        line
+        for line in sections(Path("STATUS.md").read_text())["Week over week"].splitlines()
+        if line.startswith("|") and "2026" in line
+    ]
+    assert [cell.strip() for cell in head.split("|")][2:4] == ["2026-W40", "2026-W39"]
 
 
 def test_the_script_runs_where_there_is_no_slurm(project: Path) -> None:
@@ -229,6 +234,90 @@ def test_a_run_that_cannot_be_opened_is_told(project: Path) -> None:
     record.unlink()
     record.mkdir()
     assert "train/tiles/one/run.json" in page().partition("## Milestones")[0]
+
+
+def test_a_clock_that_is_ahead_is_told(project: Path) -> None:
+    assert "**Clock**" not in page()
+    write_run(project / "runs", "train/tiles/ahead", attempt("2126-11-25T02:00:00+00:00"))
+    (line,) = [line for line in page().splitlines() if "**Clock**" in line]
+    assert "train/tiles/ahead" in line
+    assert "2126-11-25" in line
+
+
+@pytest.mark.usefixtures("project")
+def test_a_milestone_that_is_new_says_how_it_stood() -> None:
+    shutil.copytree(BASELINE.parent, "baselines")
+    before = ("--week", "2026-W47", "--baselines-dir=baselines")
+    assert main(before) == 0
+    assert "(the week before" not in sections(Path("STATUS.md").read_text())["Milestones"]
+    text = sections(page("--baselines-dir=baselines"))["Milestones"]
+    (loader,) = [line for line in text.splitlines() if line.startswith("| M2")]
+    assert "**met** (the week before: not measured)" in loader
+
+
+def test_a_training_is_drawn_as_bars(project: Path) -> None:
+    rows = [{"num_images": 8 * n, "train/loss": 1 / n} for n in range(1, 9)]
+    curve = project / "runs" / "train" / "tiles" / "one" / "metrics.jsonl"
+    curve.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (line,) = [line for line in page().splitlines() if line.startswith("| [train/tiles/one]")]
+    bars = line.split("`")[1]
+    assert len(bars) == len(rows)
+    assert list(bars) == sorted(bars, reverse=True)
+    curve.write_text("no row\n")
+    assert "cannot be read" in sections(page())["Runs"]
+
+
+def test_where_git_and_sacct_say_nothing_the_page_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    write_run(tmp_path / "runs", "train/tiles/one")
+    told = sections(page())
+    for name in ("Slurm", "Changes"):
+        assert [line for line in told[name].splitlines() if line] == [
+            line for line in told[name].splitlines() if line.startswith("Not told: ")
+        ], name
+
+
+def test_a_page_that_cannot_be_written_is_as_it_was(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = page()
+    write_run(project / "runs", "train/tiles/two")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    assert main(["--week", "2026-W48"]) == EXIT_INPUT
+    assert "No space left" in capsys.readouterr().err
+    assert (project / "STATUS.md").read_text() == before
+    assert not [path for path in project.iterdir() if path.name.startswith(".STATUS")]
+
+
+def test_folders_that_cannot_be_looked_into_are_told(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may look into everything: so the system is made to refuse."""
+    closed = [project / name for name in ("runs/train", "baselines")]
+    closed[1].mkdir()
+    scandir, listdir = os.scandir, os.listdir
+
+    def refusing(ask: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def asked(path: Any) -> Any:
+            if Path(path).absolute() in closed:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return ask(path)
+
+        return asked
+
+    monkeypatch.setattr("os.scandir", refusing(scandir))
+    monkeypatch.setattr("os.listdir", refusing(listdir))
+    wanted = page("--baselines-dir=baselines").partition("## Milestones")[0]
+    told = [line for line in wanted.splitlines() if "Permission denied" in line]
+    assert [name for name in ("train", "baselines") if not any(name in line for line in told)] == []
+    assert "generate/tiles/bad" in Path("STATUS.md").read_text()
 
 
 def test_nothing_measured_is_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

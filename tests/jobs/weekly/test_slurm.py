@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.records.week import Week
+from jobs.weekly import slurm
 from jobs.weekly.slurm import ask_sacct, ended, parse_sacct, quantiles, sum_slurm
-from jobs.weekly.week import Week
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "sacct"
 FIXTURE = FIXTURES / "week.txt"
@@ -61,8 +62,14 @@ def test_lines_of_another_shape_are_counted_and_left_out(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["1|2|3", "1|1|batch|COMPLETED|x|y|z|", "1|1|batch|RUNNING|1|1|1|gres/gpu=many"]
-)
+    "line",
+    [
+        "1|2|3", "1|1|batch|COMPLETED|x|y|z|", "1|1|batch|RUNNING|1|1|1|gres/gpu=many",
+        "1|1|batch|RUNNING|1|1|nan|gres/gpu=1", "1|1|batch|RUNNING|1|inf|1|gres/gpu=1",
+        "1|1|batch|RUNNING|1|1|-5|gres/gpu=1", "1|1|batch|RUNNING|1|1|1|gres/gpu=-8",
+        "1|1|batch|RUNNING|1|1|1|gres/gpu:b200=1e400",
+    ],
+)  # fmt: skip
 def test_a_line_that_is_not_as_documented_is_counted(line: str) -> None:
     accounting = parse_sacct(f"{line}\n\n")
     assert (accounting.jobs, accounting.num_unread) == ([], 1)
@@ -99,3 +106,19 @@ def test_no_sacct_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     (tmp_path / "env").symlink_to("/usr/bin/env")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "no sacct" in (ask_sacct(W48).silence or "")
+
+
+def test_bytes_that_are_no_text_are_lines_not_as_documented(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake(tmp_path, r"printf '\377\376 nonsense\n\000|\n'", monkeypatch)
+    accounting = ask_sacct(W48)
+    assert (accounting.jobs, accounting.silence, accounting.num_unread) == ([], None, 2)
+
+
+def test_a_sacct_that_hangs_is_left_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake(tmp_path, "exec sleep 60", monkeypatch)
+    monkeypatch.setattr(slurm, "TIMEOUT_S", 0.2)
+    assert "0.2 s" in (ask_sacct(W48).silence or "")

@@ -1,4 +1,3 @@
-import datetime
 import json
 from pathlib import Path
 
@@ -7,37 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.telemetry.cost import Prices
+from jobs.records.find import find_runs
+from jobs.records.week import Week
 from jobs.weekly.failures import group_failures
-from jobs.weekly.runs import find_runs, last_position
 from jobs.weekly.sums import sum_week
-from jobs.weekly.text import Links, change, shorten
-from jobs.weekly.week import Week
-from pipeline.core.errors import InputError
-from pipeline.core.rundir import RunDir
+from jobs.weekly.text import BLOCKS, Links, change, shorten, spark, thin
 from tests.fakes.records import attempt, metered, write_run
 
 W48 = Week.parse("2026-W48")
 W47 = W48.before()
-
-
-@given(st.integers(946_857_600, 4_102_444_800))
-def test_a_moment_lies_in_the_week_that_its_label_names_and_in_no_other(
-    time_s: int,
-) -> None:
-    when = datetime.datetime.fromtimestamp(time_s, tz=datetime.UTC)
-    week = Week.of(when)
-    assert Week.parse(week.label) == week
-    assert week.has(when)
-    assert not week.before().has(when)
-    assert week.before().end == week.start
-
-
-@pytest.mark.parametrize(
-    "text", ["2026-W54", "2026-W00", "2025-W53", "W48", "2026-48", "0001-W01", ""]
-)
-def test_what_is_no_week_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="--week"):
-        Week.parse(text)
 
 
 def test_hours_count_in_the_week_of_the_attempt_and_the_run_in_that_of_the_last(
@@ -75,44 +52,6 @@ def test_slices_are_no_number_of_gpus(tmp_path: Path) -> None:
     assert (sums.gpu_hours, sums.num_timed, sums.num_attempts) == (0.0, 0, 1)
 
 
-BROKEN = [
-    "", "{", "[]", "null", "{}", '{"format": "x"}', "\x00", '{"a":' * 100_000,
-    '{"format": "dgx-pixels-run/1"}',
-    '{"format": "dgx-pixels-run/1", "status": "odd", "attempts": [], "figures": {}}',
-    '{"format": "dgx-pixels-run/1", "status": "finished", "attempts": [], "figures": {}}',
-    '{"format": "dgx-pixels-run/1", "status": "finished", "attempts": [3], "figures": {}}',
-    '{"format": "dgx-pixels-run/1", "status": ["finished"], "attempts": [{}], "figures": 1}',
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("text", BROKEN)
-def test_a_broken_record_is_told_and_leaves_the_others(tmp_path: Path, text: str) -> None:
-    write_run(tmp_path, "train/a/whole")
-    broken = write_run(tmp_path, "train/a/broken") / "run.json"
-    broken.write_text(text)
-    found = find_runs(tmp_path)
-    assert [run.path.name for run in found.runs] == ["whole"]
-    assert [path for path, _ in found.problems] == [broken]
-    assert all(said and "\n" not in said for _, said in found.problems)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"started": None}, {"started": "yesterday"}, {"started": 3}, {"num_gpus": "many"},
-        {"num_gpus": 10**400}, {"num_gpus": -1}, {"num_gpus": float("inf")},
-        {"telemetry": [1]}, {"telemetry": {"xids": ["x"]}}, {"telemetry": {"throttled_s": 3}},
-    ],
-)  # fmt: skip
-def test_an_attempt_of_another_shape_breaks_its_own_run_alone(
-    tmp_path: Path, changes: dict[str, object]
-) -> None:
-    write_run(tmp_path, "train/a/1", attempt() | changes)
-    found = find_runs(tmp_path)
-    assert not found.runs
-    assert len(found.problems) == 1
-
-
 def test_figures_that_are_no_numbers_count_as_none(tmp_path: Path) -> None:
     run = write_run(tmp_path, "generate/a/1", attempt(elapsed_s=float("nan")), num_images="ten")
     write_run(tmp_path, "generate/a/2", num_images=float("inf"))
@@ -122,38 +61,6 @@ def test_figures_that_are_no_numbers_count_as_none(tmp_path: Path) -> None:
     assert sums.gpu_hours == 2.0
     assert found.runs[0].path == run
     assert found.runs[0].hours is None
-
-
-def test_a_link_to_itself_is_told_and_its_neighbours_are_read(tmp_path: Path) -> None:
-    write_run(tmp_path, "train/a/1")
-    (tmp_path / "train" / "a" / "loop").symlink_to("loop")
-    found = find_runs(tmp_path)
-    assert [run.path.name for run in found.runs] == ["1"]
-    assert [path.name for path, _ in found.problems] == ["loop"]
-
-
-def test_a_folder_without_a_record_has_not_begun(tmp_path: Path) -> None:
-    (tmp_path / "train/a/1").mkdir(parents=True)
-    (tmp_path / "train/a/1/config.yaml").write_text("")
-    (tmp_path / "train/a/odd").mkdir()
-    assert find_runs(tmp_path).waiting == [tmp_path / "train/a/1"]
-
-
-@pytest.mark.parametrize(
-    ("text", "position"),
-    [
-        ('{"num_images": 8}\n{"num_images": 16}\n{"num_im', 16),
-        ('{"num_images": 8}\n', 8),
-        ("", None),
-        ("{}\n", None),
-        ("no json\n", None),
-    ],
-)
-def test_the_last_whole_row_says_how_far_a_run_came(
-    tmp_path: Path, text: str, position: int | None
-) -> None:
-    (tmp_path / "metrics.jsonl").write_text(text)
-    assert last_position(RunDir(tmp_path)) == position
 
 
 def test_failures_alike_but_for_numbers_and_names_are_one(tmp_path: Path) -> None:
@@ -204,3 +111,47 @@ def test_a_link_leads_to_the_folder_or_is_words(tmp_path: Path) -> None:
 )
 def test_change_says_by_how_much(now: float | None, then: float | None, told: str) -> None:
     assert change(now, then) == told
+
+
+def test_gpu_hours_of_attempts_cut_short_are_told_apart(tmp_path: Path) -> None:
+    cut = attempt(reason="told to end", elapsed_s=1800.0)
+    write_run(tmp_path, "train/a/1", cut, attempt())
+    write_run(tmp_path, "train/a/2", attempt(reason="no such file"), status="failed")
+    sums = sum_week(find_runs(tmp_path).runs, W48, prices=None)
+    assert (sums.gpu_hours, sums.cut_gpu_hours) == (5.0, 3.0)
+
+
+@given(st.lists(st.none() | st.floats(0, 1e12), min_size=1))
+def test_bars_are_as_many_and_in_the_order_of_the_values(values: list[float | None]) -> None:
+    line = spark(values, lowest=0.0).strip("`")
+    known = [value for value in values if value is not None]
+    if not known:
+        assert line == "-"
+        return
+    assert len(line) == len(values)
+    heights = {bar: height for height, bar in enumerate(BLOCKS)}
+    told = [(value, heights[bar]) for value, bar in zip(values, line, strict=True) if bar != "."]
+    assert [value for value, _ in told] == known
+    assert [height for _, height in sorted(told)] == sorted(height for _, height in told)
+    assert max(height for _, height in told) == (len(BLOCKS) - 1 if max(known) > 0 else 0)
+
+
+def test_what_lies_below_the_lowest_has_the_lowest_bar() -> None:
+    assert spark([-1e9, 1.0], lowest=0.0) == f"`{BLOCKS[0]}{BLOCKS[-1]}`"
+    assert spark([-2.0, -1.0], lowest=0.0) == f"`{2 * BLOCKS[0]}`"
+
+
+def test_bars_of_a_curve_begin_at_its_least() -> None:
+    assert spark([3.0, 2.0]) == f"`{BLOCKS[-1]}{BLOCKS[0]}`"
+    assert spark([3.0, 2.0], lowest=0.0) != spark([3.0, 2.0])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=50), st.integers(1, 20))
+def test_thinned_values_are_no_more_than_asked_and_within_the_old_ones(
+    values: list[float], num: int
+) -> None:
+    few = thin(values, num)
+    assert len(few) == min(num, len(values))
+    assert min(values) - 1e-9 <= min(few) <= max(few) <= max(values) + 1e-9
+    if len(values) <= num:
+        assert few == values

@@ -59,7 +59,11 @@ def test_digest_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
     assert sha256_file(tmp_path / "a") == sha256_bytes(b"abc")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "\xff"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[1]", "\xff",
+     pytest.param('{"a":' * 100_000, id="deep"), pytest.param(f'{{"a": {"1" * 5000}}}', id="long")],
+)  # fmt: skip
 def test_bad_json_names_its_file(tmp_path: Path, text: str) -> None:
     file = tmp_path / "bad.json"
     file.write_bytes(text.encode("latin-1"))

@@ -56,7 +56,7 @@ class Week:
         return f"{self.start:%Y-%m-%d} to {self.end - datetime.timedelta(days=1):%Y-%m-%d}"
 
     def before(self, num_weeks: int = 1) -> "Week":
-        """Return an earlier week."""
+        """Return an earlier week; a later one for a number below 0."""
         return Week(self.start - num_weeks * WEEK)
 
     def has(self, when: datetime.datetime) -> bool:
