@@ -26,7 +26,7 @@ from bench.nccl.table import format_sweep
 from bench.nccl.verdict import Level, judge
 from bench.places import baseline_path
 from bench.record import BenchResult, here, read_result, write_result
-from jobs.conf import WandbMode
+from jobs.runtime.conf import WandbMode
 from jobs.runtime.freeze import ROOT, new_run_id, read_origin
 from jobs.runtime.nccl_run import measure, open_tracker, track
 from jobs.runtime.nccl_site import Site, child_env, may_keep, read_site, this_env

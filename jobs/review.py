@@ -97,8 +97,8 @@ def _sync(argv: list[str]) -> int:
 
 def _publish(argv: list[str]) -> int:
     """Put a report and saved views onto the project's page on W&B, in the place of those before."""
-    from jobs.conf import TrackerConfig
     from jobs.records.find import read_runs
+    from jobs.runtime.conf import TrackerConfig
     from jobs.runtime.publish import TIMEOUT_S, TRIES, open_project
 
     parser = argparse.ArgumentParser(

@@ -8,7 +8,8 @@ from typing import NoReturn
 
 import psutil
 
-from jobs.conf import ClusterConfig, JobConfig
+from jobs.conf import JobConfig
+from jobs.runtime.conf import ClusterConfig
 from jobs.runtime.record import FINISHED, RunRecord
 from jobs.runtime.requeue import can_requeue
 from jobs.runtime.stop import StopFlag

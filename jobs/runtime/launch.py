@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jobs.conf import ClusterConfig, Where
+from jobs.runtime.conf import ClusterConfig, Where
 from jobs.runtime.freeze import load_frozen
 from jobs.runtime.queue import put
 from jobs.runtime.record import FINISHED

@@ -18,7 +18,7 @@ from bench.telemetry.sources import Opener, openers
 from bench.telemetry.stream import ShouldStop
 from bench.telemetry.summary import PACKAGES, read_folder, summarise
 from bench.telemetry.totals import add_up
-from jobs.conf import TelemetryConfig
+from jobs.runtime.conf import TelemetryConfig
 from jobs.runtime.world import host_name, job_id
 from pipeline.core.rundir import RunDir
 from pipeline.core.world import World

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.nccl.sweep import Sweep
-from jobs.conf import TrackerConfig, WandbMode
+from jobs.runtime.conf import TrackerConfig, WandbMode
 from jobs.runtime.nccl_site import Site
 from jobs.runtime.nccl_steps import (
     Asked,

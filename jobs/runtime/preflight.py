@@ -17,8 +17,9 @@ from bench.preflight.probes_node import read_ports
 from bench.preflight.report import write_report
 from bench.preflight.services import Wandb
 from bench.preflight.storage import mount_type, nearest
-from jobs.conf import ClusterConfig, GenerateJob
+from jobs.conf import GenerateJob
 from jobs.runtime.client import has_login, server_url
+from jobs.runtime.conf import ClusterConfig
 from jobs.runtime.world import gpus_of_node, host_name, job_id
 from pipeline.core.errors import InputError
 from pipeline.core.files import read_json, write_atomic

@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from jobs.conf import TrackerConfig, WandbMode
+from jobs.runtime.conf import TrackerConfig, WandbMode
 from jobs.runtime.naming import Made, naming, used_by
 from jobs.runtime.textfile import TextfileTracker
 from pipeline.core.files import read_json, write_atomic, write_json

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from jobs.conf import ClusterConfig, JobConfig
+from jobs.conf import JobConfig
+from jobs.runtime.conf import ClusterConfig
 from jobs.runtime.freeze import load_frozen
 from jobs.runtime.launch import setup_lines
 from jobs.runtime.queue import Queued, read_queue

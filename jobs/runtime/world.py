@@ -5,7 +5,7 @@ import platform
 import re
 from collections.abc import Mapping
 
-from jobs.conf import ClusterConfig
+from jobs.runtime.conf import ClusterConfig
 from pipeline.core.world import World
 
 NAMES = {

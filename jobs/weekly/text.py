@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.conf import SECRET
+from jobs.runtime.conf import SECRET
 
 MAX_CHARS = 160
 NONE = "-"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.telemetry.stream import Rows
-from jobs.conf import TelemetryConfig
+from jobs.runtime.conf import TelemetryConfig
 from jobs.runtime.meter import Meter
 from jobs.runtime.record import RunRecord
 from pipeline.core.rundir import RunDir

@@ -8,7 +8,7 @@ WRITE = """
 import json, os, sys
 from pathlib import Path
 root, art = Path(sys.argv[1]), Path(sys.argv[2])
-from jobs.conf import TrackerConfig, WandbMode
+from jobs.runtime.conf import TrackerConfig, WandbMode
 from jobs.runtime.naming import made_by
 from jobs.runtime.trackers import build_trackers
 from pipeline.core.rundir import RunDir

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import submitit
 
-from jobs.conf import ClusterConfig, Where
 from jobs.runtime import launch
+from jobs.runtime.conf import ClusterConfig, Where
 from jobs.runtime.requeue import requeue
 from pipeline.core.errors import InputError
 from pipeline.core.rundir import RunDir

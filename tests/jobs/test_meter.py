@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from bench.telemetry.summary import read_folder, summarise
-from jobs.conf import GenerateJob, TelemetryConfig, TrainJob
+from jobs.conf import GenerateJob, TrainJob
 from jobs.runtime import meter as module
+from jobs.runtime.conf import TelemetryConfig
 from jobs.runtime.config import compose_config, freeze, thaw
 from jobs.runtime.freeze import freeze_run
 from jobs.runtime.meter import Meter

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.telemetry.summary import Segment, summarise
-from jobs.conf import TelemetryConfig
+from jobs.runtime.conf import TelemetryConfig
 from jobs.runtime.meter import attempt_id
 from jobs.runtime.record import RunRecord, join_records
 from pipeline.core.files import write_json

@@ -13,8 +13,9 @@ import yaml
 from bench.preflight.check import COMMAND_S, Report
 from bench.preflight.finding import Finding, Level, critical
 from bench.preflight.report import write_report
-from jobs.conf import ClusterConfig, TrainJob
+from jobs.conf import TrainJob
 from jobs.runtime import preflight
+from jobs.runtime.conf import ClusterConfig
 from jobs.runtime.config import compose_config, freeze, thaw
 from jobs.runtime.freeze import freeze_run
 from jobs.runtime.preflight import before_job, read_wandb

@@ -9,7 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.conf import ClusterConfig, TrackerConfig, TrainJob, WandbMode, Where
+from jobs.conf import TrainJob
+from jobs.runtime.conf import ClusterConfig, TrackerConfig, WandbMode, Where
 from jobs.runtime.config import compose_config
 from jobs.runtime.freeze import freeze_run, load_frozen
 from jobs.runtime.launch import slurm_parameters

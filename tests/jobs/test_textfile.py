@@ -10,8 +10,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench.nccl.sweep import Figures, Sweep, SweepRow
-from jobs.conf import TrackerConfig
 from jobs.runtime import textfile
+from jobs.runtime.conf import TrackerConfig
 from jobs.runtime.textfile import KEEP_S, TextfileTracker, write_nccl
 from jobs.runtime.trackers import build_trackers
 from pipeline.core.rundir import RunDir
