@@ -22,7 +22,7 @@ from typing import Any
 EXCEPTIONS = Path(__file__).with_name("audit_exceptions.toml")
 FIELDS = {"id": str, "package": str, "reason": str, "until": datetime.date}
 UNREACHED = re.compile(r"ConnectionError|ConnectTimeout|ReadTimeout|HTTPError|ServiceError")
-AGAIN = "run `make audit` where https://pypi.org answers"
+AGAIN = "run `make audit` where PyPI itself answers"
 
 
 def pins(site: Path) -> list[str]:
