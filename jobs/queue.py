@@ -12,6 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from jobs.conf import FOLDER_NAME
 from pipeline.core.errors import InputError, one_line_errors
 
 PORT = 9401
@@ -27,6 +28,7 @@ def main() -> int:
     )
     parser.add_argument("what", choices=["list", "work", "serve"])
     parser.add_argument("runs", type=Path, nargs="?", default=Path("runs"), help="all runs (runs)")
+    parser.add_argument("--by", default="hand", help="what started this worker, on record (hand)")
     parser.add_argument("--port", type=int, default=PORT, help=f"to serve on ({PORT})")
     parser.add_argument("--address", default="127.0.0.1", help="to serve on (127.0.0.1)")
     parser.add_argument(
@@ -36,11 +38,13 @@ def main() -> int:
     given = parser.parse_args()
     if given.images_per_worker < 1:
         raise InputError(f"--images-per-worker: {given.images_per_worker} is below 1")
+    if not FOLDER_NAME.fullmatch(given.by):
+        raise InputError(f"--by: {given.by!r} is no name; allowed: letters, digits, _-.")
     runs_dir = given.runs.absolute()
     if given.what == "work":
         from jobs.runtime.worker_loop import WorkerLoop
 
-        return WorkerLoop(runs_dir, tell=_say).run()
+        return WorkerLoop(runs_dir, tell=_say, starter=given.by).run()
     if given.what == "serve":
         from jobs.runtime.queue_metrics import QueueCollector, serve
 

@@ -86,7 +86,7 @@ def scaled_job() -> dict[str, Any]:
             "activationThreshold": "0",
         },
     }
-    pod = _pod("worker", "work", "/runs")
+    pod = _pod("worker", "work", "/runs", "--by", "keda")
     # Told to go, a worker finishes the batch it draws.
     pod |= {"restartPolicy": "Never", "terminationGracePeriodSeconds": 120}
     pod["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": 1}}

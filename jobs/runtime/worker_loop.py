@@ -28,12 +28,13 @@ class WorkerLoop:
     Args:
         runs_dir: Folder of all runs.
         tell: Takes a line for people.
+        starter: What started this worker; part of its attempts' job ids.
     """
 
-    def __init__(self, runs_dir: Path, *, tell: Callable[[str], None]) -> None:
+    def __init__(self, runs_dir: Path, *, tell: Callable[[str], None], starter: str) -> None:
         self.runs_dir = runs_dir
         self.tell = tell
-        self.name = f"queue-{platform.node()}-{os.getpid()}"
+        self.name = f"queue-{starter}-{platform.node()}-{os.getpid()}"
         self.failed: set[Path] = set()
         """Entries that this worker failed at: it leaves them to others."""
         self._child: subprocess.Popen[bytes] | None = None

@@ -20,8 +20,8 @@ from repro.record import read_smoke
 
 MET, MISSED, NOT_MEASURED, NO_GOAL = "met", "missed", "not measured", "no goal set"
 NUM_SMOKE_IMAGES = 10
-WORKER = "queue-"
-"""What the ids of attempts begin with that workers of a queue made."""
+WORKER, BY_HAND = "queue-", "queue-hand-"
+"""What the ids of attempts begin with that workers of a queue made, and those people started."""
 MIN_WORKERS = 2
 
 
@@ -217,7 +217,11 @@ def _latency(benches: Benches, goal_ms: float | None) -> _Half:
 
 
 def _autoscaled(runs: Iterable[Run]) -> _Half:
-    """Judge the newest generation that several workers of a queue finished."""
+    """Judge the newest generation that workers finished which no person started.
+
+    Where there is none, the newest that several workers finished is told: it shows no scaling.
+    """
+    by_hand = _Half(state=NOT_MEASURED, measured="no record of autoscaling")
     for run in runs:
         workers = {each.job_id for each in run.attempts if each.job_id.startswith(WORKER)}
         if (run.job, run.status) != ("generate", "finished") or len(workers) < MIN_WORKERS:
@@ -230,8 +234,13 @@ def _autoscaled(runs: Iterable[Run]) -> _Half:
             f"{told(made)} images by {len(workers)} workers of a queue, {_most_at_once(run)} at "
             f"once, {lost}"
         )
-        return _Half(state=MET if made == asked else MISSED, measured=measured, source=run.path)
-    return _Half(state=NOT_MEASURED, measured="no record of autoscaling")
+        if sum(not worker.startswith(BY_HAND) for worker in workers) >= MIN_WORKERS:
+            state = MET if made == asked else MISSED
+            return _Half(state=state, measured=measured, source=run.path)
+        if by_hand.source is None:
+            measured += "; people started them"
+            by_hand = _Half(state=NOT_MEASURED, measured=measured, source=run.path)
+    return by_hand
 
 
 def _num_asked(run: Run) -> float | None:

@@ -84,7 +84,7 @@ def test_workers_that_come_and_go_make_what_one_job_makes(tmp_path: Path) -> Non
     assert record["status"] == "finished"
     assert record["figures"]["num_images"] == 120
     assert len({attempt["job_id"] for attempt in record["attempts"]}) >= 2
-    assert all(attempt["job_id"].startswith("queue-") for attempt in record["attempts"])
+    assert all(attempt["job_id"].startswith("queue-hand-") for attempt in record["attempts"])
 
     plain = [f"runs_dir={tmp_path / 'plain'}", "run_id=r", "cluster=inline", "num_seeds=40"]
     status, said = job("jobs.generate", *WORK, *plain)

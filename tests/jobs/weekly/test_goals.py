@@ -160,7 +160,9 @@ def test_several_workers_of_a_queue_that_lost_no_image_meet_the_last_milestone(
     runs: Path,
 ) -> None:
     bench = put(runs, result("throughput", CPU, base__batch1__latency=100.0))
-    run = worked(runs, "queue-a", "queue-b", "queue-c", "queue-d", "queue-e")
+    run = worked(
+        runs, "queue-keda-a", "queue-keda-b", "queue-keda-c", "queue-keda-d", "queue-keda-e"
+    )
     told = states(runs, Goals(latency_p95_ms=100.0))["M4"]
     assert (told.state, told.sources) == (MET, (bench, run))
     assert "64 images by 5 workers of a queue, 2 at once, none lost" in told.measured
@@ -169,19 +171,20 @@ def test_several_workers_of_a_queue_that_lost_no_image_meet_the_last_milestone(
 
 
 def test_workers_without_a_latency_are_half_of_the_last_milestone(runs: Path) -> None:
-    worked(runs, "queue-a", "queue-b")
+    worked(runs, "queue-keda-a", "queue-keda-b")
     assert states(runs, Goals(latency_p95_ms=100.0))["M4"].state == NOT_MEASURED
 
 
 @pytest.mark.parametrize(
     ("ids", "changes", "state"),
     [
-        (("queue-a", "queue-a"), {}, NOT_MEASURED),
-        (("queue-a", "101"), {}, NOT_MEASURED),
+        (("queue-keda-a", "queue-keda-a"), {}, NOT_MEASURED),
+        (("queue-keda-a", "101"), {}, NOT_MEASURED),
+        (("queue-hand-a", "queue-hand-b", "queue-keda-a"), {}, NOT_MEASURED),
         (("101", "102"), {}, NOT_MEASURED),
-        (("queue-a", "queue-b"), {"status": "running"}, NOT_MEASURED),
-        (("queue-a", "queue-b"), {"made": 63}, MISSED),
-        (("queue-a", "queue-b"), {"made": 65}, MISSED),
+        (("queue-keda-a", "queue-keda-b"), {"status": "running"}, NOT_MEASURED),
+        (("queue-keda-a", "queue-keda-b"), {"made": 63}, MISSED),
+        (("queue-keda-a", "queue-keda-b"), {"made": 65}, MISSED),
     ],
 )
 def test_what_shows_no_autoscaling_does_not_meet_it(
@@ -197,7 +200,7 @@ def test_a_generation_that_does_not_say_what_was_asked_shows_nothing(
     runs: Path, text: str | None
 ) -> None:
     put(runs, result("throughput", GPUS, base__batch1__latency=100.0))
-    recipe = worked(runs, "queue-a", "queue-b") / "recipe.json"
+    recipe = worked(runs, "queue-keda-a", "queue-keda-b") / "recipe.json"
     recipe.unlink() if text is None else recipe.write_text(text)
     assert states(runs, Goals(latency_p95_ms=100.0))["M4"].state == NOT_MEASURED
 
