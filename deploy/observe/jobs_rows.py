@@ -37,7 +37,8 @@ JOB_SIGNALS: tuple[Signal, ...] = (
          'sum by (run, kind) (dgx_pixels_images_per_second{kind="generate"})'),
     _row("dgx_pixels_image_seconds", "time an image took; histogram",
          ("generation", "Time an image, 95th percentile"), unit="s",
-         query=f"histogram_quantile(0.95, sum by (run, kind, le) (rate({_SECONDS}[5m])))"),
+         query=f"histogram_quantile(0.95, sum by (run, le) (rate({_SECONDS}[5m])))",
+         legend="{{run}}"),
     _row("dgx_pixels_images_waiting", "of a run that goes on: asked for and not made; gauge",
          ("generation", "Images left"), "sum by (run) (dgx_pixels_images_waiting)",
          legend="{{run}}"),
@@ -64,7 +65,7 @@ JOB_SIGNALS: tuple[Signal, ...] = (
     _row("dgx_pixels_images_trained", "rate of training", ("training", "Images a second"),
          'dgx_pixels_images_per_second{kind="train"}'),
     _row("dgx_pixels_checkpoints_total", "checkpoints written; counter",
-         ("training", "Checkpoints"), "dgx_pixels_checkpoints_total"),
+         ("training", "Checkpoints"), 'dgx_pixels_checkpoints_total{kind="train"}'),
     _row("dgx_pixels_restarts_total", "attempts before this one; counter", ("training", "Restarts"),
          "dgx_pixels_restarts_total",
          alerts=(Alert(name="JobRestartsOften", hold="0m",
@@ -73,7 +74,8 @@ JOB_SIGNALS: tuple[Signal, ...] = (
                        action="Read why in its run.json: preemption, time limit or nodes."),)),
     _row("dgx_pixels_progress_timestamp_seconds", "when figures last came; gauge",
          ("training", "Time since progress"), unit="s",
-         query="time() - dgx_pixels_progress_timestamp_seconds",
+         query="time() - dgx_pixels_progress_timestamp_seconds "
+               "and on (run, kind, hostname) dgx_pixels_running == 1",
          alerts=(Alert(name="JobStuck", severity="critical",
                        expr=f"time() - dgx_pixels_progress_timestamp_seconds > {STUCK_S} "
                             "and on (run, kind, hostname) dgx_pixels_running == 1",

@@ -59,7 +59,7 @@ class UnitFormatter(Formatter):
         size, suffix = _step(max((abs(float(value)) for value in seen), default=0.0), self.unit)
         apart = min((b - a for a, b in itertools.pairwise(values)), default=size) / size
         decimals = next(
-            n for n in range(12) if n == 11 or abs(round(apart, n) - apart) < 1e-6 * apart
+            n for n in range(12) if n == 11 or abs(round(apart, n) - apart) < 0.02 * apart
         )
         return [f"{value / size:.{decimals}f}{suffix}" for value in values]
 

@@ -30,8 +30,9 @@ KEEP_S = 86400.0
 LABELS = ("run", "kind")
 BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """From a tiny model on a GPU to SDXL on a CPU."""
+RATE = "speed/img_per_s"
 GAUGES = {
-    "speed/img_per_s": ("images_per_second", "Images a second, of the whole run"),
+    RATE: ("images_per_second", "Images a second, of the whole run"),
     "generate/images_waiting": ("images_waiting", "Images asked for and not made"),
     "train/loss": ("loss", "Loss of the last row of figures"),
     "validation/loss": ("validation_loss", "Loss on held-out images"),
@@ -62,13 +63,8 @@ class TextfileTracker:
         self._images = self._counter("images", "Images made or trained on")
         self._checkpoints = self._counter("checkpoints", "Checkpoints written")
         self._counter("restarts", "Attempts before this one").inc(num_restarts)
-        self._image_time = Histogram(
-            "dgx_pixels_image_seconds",
-            "An image's share of its batch, main rank",
-            LABELS,
-            registry=self._registry,
-            buckets=BOUNDS_S,
-        ).labels(*self._labels)
+        self._image_time: Histogram | None = None
+        """From the first image on: a job that makes none has no such series."""
         self._progress = self._gauge("progress_timestamp_seconds", "When figures last came")
         self._running = self._gauge("running", "1 while the job runs, 0 from its end")
         self._failed = self._gauge("failed", "1 where it ended with an error")
@@ -97,6 +93,7 @@ class TextfileTracker:
         if name == CHECKPOINT_TIME:
             self._checkpoints.inc(count)
         if name == IMAGE_TIME:
+            self._image_time = self._image_time or self._histogram()
             for _ in range(count):
                 self._image_time.observe(value)
         self._progress.set_to_current_time()
@@ -107,7 +104,9 @@ class TextfileTracker:
         self._position = num_images
 
     def finish(self, *, succeeded: bool) -> None:
-        """Say that the job is over."""
+        """Say that the job is over, and that it makes nothing any more."""
+        if RATE in self._gauges:
+            self._gauges[RATE].set(0)
         self._running.set(0)
         self._failed.set(0 if succeeded else 1)
         self._write()
@@ -118,6 +117,16 @@ class TextfileTracker:
 
     def _gauge(self, name: str, about: str) -> Gauge:
         metric = Gauge(f"dgx_pixels_{name}", about, LABELS, registry=self._registry)
+        return metric.labels(*self._labels)
+
+    def _histogram(self) -> Histogram:
+        metric = Histogram(
+            "dgx_pixels_image_seconds",
+            "An image's share of its batch, main rank",
+            LABELS,
+            registry=self._registry,
+            buckets=BOUNDS_S,
+        )
         return metric.labels(*self._labels)
 
     def _write_at_times(self) -> None:

@@ -56,10 +56,13 @@ def test_a_row_is_shown_and_what_was_made_before_is_not_counted(tracker: Textfil
 
 @pytest.mark.parametrize("succeeded", [True, False])
 def test_the_end_is_told(tracker: TextfileTracker, succeeded: bool) -> None:
+    tracker.log(5, {"speed/img_per_s": 3.0})
     tracker.finish(succeeded=succeeded)
     found = figures(tracker.path)
     assert found["dgx_pixels_running"] == 0
     assert found["dgx_pixels_failed"] == (not succeeded)
+    assert found["dgx_pixels_images_per_second"] == 0
+    assert not any(name.startswith("dgx_pixels_image_seconds") for name in found)
 
 
 def test_between_two_writes_nothing_is_written(tmp_path: Path) -> None:
