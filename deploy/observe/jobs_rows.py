@@ -118,7 +118,7 @@ JOB_SIGNALS: tuple[Signal, ...] = (
          "min by (job, instance) (up)", legend="{{job}} {{instance}}",
          alerts=(
              Alert(name="ExporterDown", severity="critical",
-                   expr='up{job=~"dcgm|node|node-exporter"} == 0',
+                   expr='up{job=~"dcgm|node|node-exporter|queue"} == 0',
                    summary="{{ $labels.job }} exporter {{ $labels.instance }} does not answer",
                    action="Nothing is watched there: restart the exporter, look at the node."),
              Alert(name="ExporterMissing", severity="critical", expr='absent(up{job="dcgm"})',

@@ -60,8 +60,9 @@ def serve(
     Raises:
         InputError: The folder cannot be read, or the port cannot be had.
     """
+    # What is wrong with the folder is said now, not at every scrape.
+    read_queue(collector.runs_dir)
     registry = CollectorRegistry()
-    # Collected once as it is registered: what is wrong with the folder is said now.
     registry.register(collector)
     try:
         server, thread = start_http_server(port, address, registry)

@@ -245,7 +245,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         *(silent({disk("avail", kind): "1002000-1000x400"}) for kind in NO_DISKS),
     ),
     "ExporterDown": (
-        *(fires({up(name): ZERO}, at=5) for name in ("dcgm", "node", "node-exporter")),
+        *(fires({up(name): ZERO}, at=5) for name in ("dcgm", "node", "node-exporter", "queue")),
         silent({up("dcgm"): ONE}),
         silent({up("slurm-jobs"): ZERO}),
     ),

@@ -121,6 +121,8 @@ def test_a_run_that_fails_again_and_again_leaves_the_others_alone(tmp_path: Path
     ("arguments", "words"),
     [
         (["jobs.queue", "work", "/nowhere"], ["/nowhere"]),
+        (["jobs.queue", "work", ".", "--by", "a b"], ["--by", "a b"]),
+        (["jobs.queue", "serve", "/nowhere", "--port", "0"], ["/nowhere"]),
         (["jobs.queue", "serve", ".", "--port", "70000"], ["--port", "70000"]),
         (["jobs.generate", *WORK, "cluster=queue", "wait=true"], ["wait"]),
         (["jobs.generate", *WORK, "cluster=queue", "cluster.tasks_per_node=2"], ["array="]),
