@@ -9,7 +9,7 @@ from typing import ClassVar
 from bench.conf import BenchConfig
 from eval.conf import EvaluateConfig
 from eval.rubric.conf import MakeConfig, ScoreConfig
-from jobs.runtime.conf import ClusterConfig, TelemetryConfig, TrackerConfig, Where
+from jobs.runtime.conf import ClusterConfig, GoalConfig, TelemetryConfig, TrackerConfig, Where
 from pipeline.data.conf import PrepareConfig
 from pipeline.generate.conf import GenerateConfig
 from repro.conf import SmokeConfig
@@ -66,6 +66,8 @@ class JobConfig:
 @dataclass(kw_only=True)
 class TrainJob(TrainConfig, JobConfig):
     """``jobs.train``."""
+
+    goal: GoalConfig = field(default_factory=GoalConfig)
 
     def __post_init__(self) -> None:
         TrainConfig.__post_init__(self)

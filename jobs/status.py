@@ -34,9 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         page=given.out,
         wandb=given.wandb,
     )
-    goals = Goals(
-        loss=given.goal_loss, hours=given.goal_hours, latency_p95_ms=given.goal_latency_ms
-    )
+    goals = Goals(latency_p95_ms=given.goal_latency_ms)
     has_price = given.price_per_gpu_hour is not None or given.price_per_kwh is not None
     prices = Prices(
         per_gpu_hour=given.price_per_gpu_hour,
@@ -64,8 +62,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--baselines-dir", type=Path, default=Path("bench/baselines"), help="(bench/baselines)")
     add("--out", type=Path, default=Path("STATUS.md"), help="file to write (STATUS.md)")
     add("--wandb", metavar="ENTITY/PROJECT", help="ask W&B for runs that have no folder here")
-    add("--goal-loss", type=_amount, help="M3: validation loss to reach")
-    add("--goal-hours", type=_amount, help="M3: hours that may take")
     add("--goal-latency-ms", type=_amount, help="M4: p95 of requests of one image, ms")
     add("--price-per-gpu-hour", type=_amount, help="for all runs, instead of their configs'")
     add("--price-per-kwh", type=_amount, help="for all runs, instead of their configs'")

@@ -2,7 +2,7 @@
 # Write STATUS.md of the week that yesterday lies in: run on a Monday, of the week that is over.
 #
 #   sbatch sbatch/status_weekly.sh
-#   sbatch --account=me sbatch/status_weekly.sh --goal-loss=0.03 --goal-hours=1 --price-per-gpu-hour=2.5
+#   sbatch --account=me sbatch/status_weekly.sh --goal-latency-ms=500 --price-per-gpu-hour=2.5
 #
 # Options go to `python -m jobs.status`; a --week among them wins. Run it from the root of the
 # repository, or give sbatch --chdir=ROOT. docs/status.md has the lines for scrontab and cron, where

@@ -152,3 +152,34 @@ class TelemetryConfig:
             price = getattr(self, name)
             if price is not None and price < 0:
                 raise ValueError(f"telemetry.{name}: {price} is below 0")
+
+
+@dataclass(kw_only=True, slots=True)
+class GoalConfig:
+    """What a training is to reach; ``run.json`` says whether it did. Never changes a result."""
+
+    metric: str = "validation_loss"
+    """A figure of ``run.json``."""
+    at_most: float | None = None
+    """What the figure may be; none with no ``at_least`` either: there is no goal."""
+    at_least: float | None = None
+    """What the figure must be, where more is better."""
+    hours: float | None = None
+    """Hours that all attempts may take together, waiting not counted; none: as long as it takes."""
+    num_gpus: int | None = None
+    """GPUs it may have; none: any number; 0: the CPU alone."""
+
+    def __post_init__(self) -> None:
+        if self.at_most is not None and self.at_least is not None:
+            raise ValueError("goal: at_most and at_least are both set; give one")
+        if not self.is_stated and (self.hours is not None or self.num_gpus is not None):
+            raise ValueError("goal: hours or num_gpus without at_most or at_least; give one")
+        if self.hours is not None and self.hours <= 0:
+            raise ValueError(f"goal.hours: {self.hours} is not above 0")
+        if self.num_gpus is not None and self.num_gpus < 0:
+            raise ValueError(f"goal.num_gpus: {self.num_gpus} is below 0")
+
+    @property
+    def is_stated(self) -> bool:
+        """Whether there is one."""
+        return self.at_most is not None or self.at_least is not None

@@ -116,6 +116,9 @@ def close(
     if outcome.finished:
         record.end(FINISHED, reason="", outcome=outcome)
         log.info("finished: %s", run_dir.path)
+        if goal := record.value.get("goal"):
+            told = goal["why"] or f"{goal['metric']} {goal['value']:.6g}"
+            log.info("goal: %s (%s, %s h)", goal["state"], told, goal["took_hours"])
         return FINISHED
     refusal = _refuse_requeue(config.cluster, outcome, record) if stop.wants_requeue else None
     if refusal is not None:

@@ -22,7 +22,17 @@ from pipeline.core.rundir import RunDir
 
 ROOT = Path(__file__).parents[2]
 CODE = ("jobs", "pipeline", "train", "eval", "bench", "repro", "configs")
-FREE_KEYS = ("cluster", "tracker", "telemetry", "wait", "run_id", "runs_dir", "array", "dry_run")
+FREE_KEYS = (
+    "cluster",
+    "tracker",
+    "telemetry",
+    "wait",
+    "run_id",
+    "runs_dir",
+    "array",
+    "dry_run",
+    "goal",
+)
 """What a resumed run may change: where it runs and who watches, never what it makes."""
 
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from jobs.runtime.conf import GoalConfig
+from jobs.runtime.goal import judge
 from pipeline.core.files import read_json, write_json
 from pipeline.core.outcome import Outcome
 from pipeline.core.rundir import RunDir
@@ -32,6 +34,7 @@ class RunRecord:
         num_nodes: Nodes.
         run_id: Of the whole run, where this is one job of an array.
         meter: What samples beside it; None: nothing does.
+        goal: What the run is to reach; None: nobody said.
     """
 
     def __init__(
@@ -45,7 +48,9 @@ class RunRecord:
         num_nodes: int = 1,
         run_id: str | None = None,
         meter: "Meter | None" = None,
+        goal: GoalConfig | None = None,
     ) -> None:
+        self.goal = goal or GoalConfig()
         self.run_dir = run_dir
         self.num_gpus = num_gpus
         self.meter = meter
@@ -134,6 +139,9 @@ class RunRecord:
 
     def write(self) -> None:
         """Write the file, and the whole run's where this is one job of an array."""
+        verdict = judge(self.goal, self.value)
+        if verdict is not None:
+            self.value["goal"] = verdict
         write_json(self.run_dir.run_json, self.value)
         if self.run_dir.whole is not None:
             with (self.run_dir.whole.path / "array" / "lock").open("a") as file:

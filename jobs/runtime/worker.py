@@ -126,6 +126,7 @@ def _run(
             num_gpus=count_gpus(cluster),
             num_nodes=world.num_nodes,
             meter=meter,
+            goal=getattr(config, "goal", None),
         )
     tracker = Trackers()
     try:

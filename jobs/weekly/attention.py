@@ -147,7 +147,7 @@ def _waiting(report: Report) -> Iterator[str]:
 def _goals(report: Report) -> Iterator[str]:
     for each in report.milestones:
         if each.state == NO_GOAL:
-            yield f"**{each.name}** has no goal; `python -m jobs.status --help` says how."
+            yield f"**{each.name}** has no goal; docs/status.md says how to set one."
         elif each.state != MET:
             measured = f" ({shorten(each.measured)})" if each.measured else ""
             yield f"**{each.name}** is {each.state}{measured}; `{each.command}`."

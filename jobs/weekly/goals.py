@@ -8,6 +8,7 @@ import datetime
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.record import Row
 from jobs.records.runs import BROKEN, Run
@@ -38,10 +39,6 @@ class Goals:
     """M1: what 4 GPUs generate over what 2 do; the project's request."""
     loader_gb_per_s: float = 1.0
     """M2: float32 bytes handed over; docs/metrics.md."""
-    loss: float | None = None
-    """M3: validation loss."""
-    hours: float | None = None
-    """M3: time that may take, over all attempts."""
     latency_p95_ms: float | None = None
     """M4: 95th percentile of requests of one image."""
 
@@ -81,7 +78,7 @@ def milestones(
         _smoke(before, benches),
         _gain(benches, goals),
         _loader(benches, goals),
-        _loss(before, goals),
+        _goal(before),
         _service(before, benches, goals),
     ]
 
@@ -158,35 +155,37 @@ def _loader(benches: Benches, goals: Goals) -> Milestone:
     )
 
 
-def _loss(runs: Sequence[Run], goals: Goals) -> Milestone:
-    within = [
-        (loss, run.hours, run)
-        for run in runs
-        if run.job == "train" and run.status == "finished" and run.hours is not None
-        if (loss := run.figure("validation_loss")) is not None
-        if goals.hours is None or run.hours <= goals.hours
-    ]
-    is_set = goals.loss is not None and goals.hours is not None
-    state, measured, source = NOT_MEASURED, "", None
-    if within:
-        # The newest of equals: runs come newest first, and min keeps the first.
-        loss, hours, run = min(within, key=lambda each: each[0])
-        measured, source = f"validation loss {told(loss)} in {lasted(hours)}", run.path
-        met = goals.loss is not None and loss <= goals.loss
-        state = (MET if met else MISSED) if is_set else NO_GOAL
-    elif any(run.job == "train" and run.status == "finished" for run in runs):
-        measured = "no training with a validation loss took that little time"
-        state = MISSED if is_set else NO_GOAL
-    goal = "validation loss {} or less within {}"
+def _goal(runs: Iterable[Run]) -> Milestone:
+    """Judge by the verdicts that trainings carry: the newest that met its goal, else the newest."""
+    trained = [run for run in runs if run.job == "train" and run.status == "finished"]
+    judged = [run for run in trained if _verdict(run)]
+    met = [run for run in judged if _verdict(run)["state"] == MET]
+    state, measured, source = NO_GOAL if trained else NOT_MEASURED, "", None
+    goal = "what an experiment states under `goal`"
+    for run in (met or judged)[:1]:
+        verdict = _verdict(run)
+        state, source = MET if met else MISSED, run.path
+        value, hours = number(verdict.get("value")), number(verdict.get("took_hours"))
+        measured = f"{verdict['metric']} {told(value)} in {lasted(hours)}"
+        bound = "most" if verdict.get("at_most") is not None else "least"
+        goal = f"{verdict['metric']} at {bound} {told(number(verdict.get(f'at_{bound}')))}"
+        if number(verdict.get("hours")) is not None:
+            goal += f" within {told(number(verdict['hours']), 'h')}"
     return Milestone(
         name="M3",
         focus="LoRA fine-tune",
-        goal=goal.format(told(goals.loss), told(goals.hours, "h")) if is_set else "loss and hours",
+        goal=goal,
         state=state,
         measured=measured,
         sources=(source,) if source else (),
         command="python -m jobs.train +experiment=tiles32",
     )
+
+
+def _verdict(run: Run) -> dict[str, Any]:
+    """Return what ``jobs.runtime.goal`` said of a run; empty: no goal was stated."""
+    told = run.record.get("goal")
+    return told if isinstance(told, dict) and {"metric", "state"} <= told.keys() else {}
 
 
 def _service(runs: Iterable[Run], benches: Benches, goals: Goals) -> Milestone:

@@ -49,7 +49,7 @@ def states(runs: Path, goals: Goals, week: Week = W48) -> dict[str, Milestone]:
 
 
 def test_without_a_record_nothing_is_measured(runs: Path) -> None:
-    told = states(runs, Goals(loss=1.0, hours=1.0, latency_p95_ms=1.0))
+    told = states(runs, Goals(latency_p95_ms=1.0))
     assert {each.state for each in told.values()} == {NOT_MEASURED}
     assert all(not each.sources for each in told.values())
 
@@ -102,21 +102,34 @@ def test_a_result_of_a_later_week_is_not_known_yet(runs: Path) -> None:
     assert states(runs, Goals(), W48.before())["M2"].state == NOT_MEASURED
 
 
+def trained(runs: Path, name: str, state: str | None, status: str = "finished") -> None:
+    folder = write_run(runs, f"train/a/{name}", status=status, validation_loss=0.03)
+    if state is not None:
+        record = json.loads((folder / "run.json").read_text())
+        goal = {"metric": "validation_loss", "at_most": 0.03, "hours": 1.5, "value": 0.03}
+        record["goal"] = {**goal, "took_hours": 1.0, "state": state}
+        (folder / "run.json").write_text(json.dumps(record))
+
+
 @pytest.mark.parametrize(
-    ("goals", "state"),
+    ("verdicts", "state"),
     [
-        (Goals(), NO_GOAL),
-        (Goals(loss=0.03), NO_GOAL),
-        (Goals(loss=0.03, hours=1.5), MET),
-        (Goals(loss=0.03, hours=0.5), MISSED),
-        (Goals(loss=0.01, hours=3.0), MISSED),
+        ([], NOT_MEASURED),
+        ([None], NO_GOAL),
+        ([None, "missed"], MISSED),
+        (["missed", "open"], MISSED),
+        (["met", "missed", None], MET),
     ],
 )
-def test_a_loss_must_be_reached_in_time(runs: Path, goals: Goals, state: str) -> None:
-    write_run(runs, "train/a/quick", validation_loss=0.03)
-    write_run(runs, "train/a/slow", attempt(), attempt(), validation_loss=0.02)
-    write_run(runs, "train/a/failed", status="failed", validation_loss=0.0)
-    assert states(runs, goals)["M3"].state == state
+def test_a_training_says_itself_whether_it_met_its_goal(
+    runs: Path, verdicts: list[str | None], state: str
+) -> None:
+    trained(runs, "failed", "met", status="failed")
+    for number, verdict in enumerate(verdicts):
+        trained(runs, str(number), verdict)
+    told = states(runs, Goals())["M3"]
+    assert told.state == state
+    assert ("0.03 within 1.5 h" in told.goal) == (state in {MET, MISSED})
 
 
 @pytest.mark.parametrize(
