@@ -33,7 +33,7 @@ BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 RATE = "speed/img_per_s"
 GAUGES = {
     RATE: ("images_per_second", "Images a second, of the whole run"),
-    "generate/images_waiting": ("images_waiting", "Images asked for and not made"),
+    "speed/images_waiting": ("images_waiting", "Images asked for and not made"),
     "train/loss": ("loss", "Loss of the last row of figures"),
     "validation/loss": ("validation_loss", "Loss on held-out images"),
 }

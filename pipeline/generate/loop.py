@@ -138,6 +138,6 @@ def make_all(
             for leftover in run_dir.images.glob(".*"):
                 leftover.unlink(missing_ok=True)
         rate = made / max(elapsed_s, 1e-9)
-        tracker.log(len(work), {"speed/img_per_s": rate, "generate/images_waiting": 0})
+        tracker.log(len(work), {"speed/img_per_s": rate, "speed/images_waiting": 0})
         tracker.log_image(len(work), "contact_sheet", run_dir.contact_sheet)
     return Outcome(finished=finished, figures=figures)

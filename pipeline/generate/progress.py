@@ -36,5 +36,5 @@ class Progress:
         rate = (made - self._records) / self._lap.lap_s()
         self._records = made
         there = len(self.ledger)
-        row = {"speed/img_per_s": rate, "generate/images_waiting": self.num_asked - there}
+        row = {"speed/img_per_s": rate, "speed/images_waiting": self.num_asked - there}
         self.tracker.log(there, row)
