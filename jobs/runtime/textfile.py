@@ -60,7 +60,9 @@ class TextfileTracker:
         self._written_s = 0.0
         self._works = True
         disable_created_metrics()
-        self._images = self._counter("images", "Images made or trained on")
+        self._images: Counter | None = None
+        """From the first row on. A generation counts the run's images, also after a restart; a
+        training, which goes back to its checkpoint, those of this attempt."""
         self._checkpoints = self._counter("checkpoints", "Checkpoints written")
         self._counter("restarts", "Attempts before this one").inc(num_restarts)
         self._image_time: Histogram | None = None
@@ -75,6 +77,7 @@ class TextfileTracker:
 
     def log(self, num_images: int, metrics: Mapping[str, float]) -> None:
         """Take over a row's figures."""
+        self._images = self._images or self._counter("images", "Images made or trained on")
         self._images.inc(max(0, num_images - self._position))
         self._position = num_images
         for key, value in metrics.items():

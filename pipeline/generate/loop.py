@@ -99,7 +99,6 @@ def make_all(
     claims = None
     if world.array_size > 1:
         claims = Claims(run_dir.path / "claims", owner=f"{world.writer:05d}")
-    tracker.rewind(len(ledger))
     turn = Turn(
         work,
         draw,
