@@ -28,6 +28,17 @@ class Prediction(Enum):
     x0 = "x0"
 
 
+class Weighting(Enum):
+    """How errors are weighed over noise levels, told as the weight of an error in x0."""
+
+    none = "none"
+    """All alike in what is predicted."""
+    min_snr = "min_snr"
+    """min(SNR, ``min_snr_gamma``) (Hang et al. 2023, arXiv 2303.09556)."""
+    debiased = "debiased"
+    """sqrt(SNR), 1 / sqrt(SNR) in epsilon (Yu et al. 2023, arXiv 2310.08442)."""
+
+
 class LrSchedule(Enum):
     """Shape of the learning rate after warm-up."""
 
@@ -79,14 +90,47 @@ class LossConfig:
 
     prediction: Prediction = Prediction.model
     """Training target."""
+    weighting: Weighting = Weighting.min_snr
+    """How much each noise level counts."""
     min_snr_gamma: float = 5.0
-    """Clamp of the signal-to-noise weight (Hang et al. 2023, arXiv 2303.09556); 0 is off."""
+    """Clamp of ``weighting=min_snr``; 0 weighs all levels alike."""
+    zero_terminal_snr: bool = False
+    """Rescale the noise schedule so that its last step is noise alone, which is where sampling
+    begins (Lin et al. 2024, arXiv 2305.08891). Needs v-prediction and a weighting that does not
+    leave that step out; the LoRA says so in its header, and generation follows it."""
     noise_offset: float = 0.0
     """Strength of a constant a channel added to the noise; 0 is off."""
+    pyramid_noise: float = 0.0
+    """Noise of half, a quarter, ... of the side added to the noise, each this many times as strong
+    as the one before, the sum scaled back to unit variance; 0 is off, below 1."""
+    transparent_weight: float = 1.0
+    """What the colour of a transparent pixel counts beside an opaque one's 1; 0: transparent pixels
+    do not teach. Alpha itself always counts; a VAE's latent cell counts by its pixels' mean."""
+
+    @property
+    def schedule_changes(self) -> dict[str, str | bool]:
+        """What differs from the base's noise schedule, in diffusers' words."""
+        names = {"epsilon": "epsilon", "v": "v_prediction", "x0": "sample"}
+        changes: dict[str, str | bool] = {}
+        if self.prediction is not Prediction.model:
+            changes["prediction_type"] = names[self.prediction.value]
+        if self.zero_terminal_snr:
+            changes["rescale_betas_zero_snr"] = True
+        return changes
 
     def __post_init__(self) -> None:
         if self.min_snr_gamma < 0 or self.noise_offset < 0:
             raise ValueError("loss.min_snr_gamma and loss.noise_offset are not below 0")
+        if not 0.0 <= self.pyramid_noise < 1.0:
+            raise ValueError(f"loss.pyramid_noise: {self.pyramid_noise} is outside 0..1")
+        if not 0.0 <= self.transparent_weight <= 1.0:
+            raise ValueError(f"loss.transparent_weight: {self.transparent_weight} is outside 0..1")
+        weighs = self.weighting is Weighting.min_snr and self.min_snr_gamma > 0
+        if self.zero_terminal_snr and (weighs or self.weighting is Weighting.debiased):
+            raise ValueError(
+                f"loss.weighting: {self.weighting.value} counts nothing at the step of noise alone "
+                "that loss.zero_terminal_snr makes; set loss.weighting=none"
+            )
 
 
 @dataclass(kw_only=True, slots=True)

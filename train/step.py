@@ -16,7 +16,8 @@ from pipeline.data.batch import Batch
 from pipeline.models.protocol import LoadedModel
 from train.conf import LossConfig, TrainConfig
 from train.ema import Ema
-from train.loss import add_noise, min_snr_weight, training_target
+from train.loss import add_noise, level_weight, sample_error, training_target
+from train.noise import training_noise
 from train.schedule import learning_rate
 
 
@@ -45,8 +46,18 @@ class Objective(nn.Module):
         noise_BCHW: Float[Tensor, "B c h w"],
         timesteps_B: Int64[Tensor, " B"],
         posterior_BCHW: Tensor | None,
+        alpha_B1HW: Float[Tensor, "B 1 H W"] | None,
     ) -> Float[Tensor, " B"]:
-        """Return each sample's weighted mean squared error."""
+        """Return each sample's weighted mean squared error.
+
+        Args:
+            pixels_BCHW: As the loader gives them.
+            captions: One a sample.
+            noise_BCHW: What is added to the latents.
+            timesteps_B: How much of it.
+            posterior_BCHW: Noise of a VAE's posterior; None takes its mode.
+            alpha_B1HW: Opacity, 0 to 1, where ``transparent_weight`` asks for it.
+        """
         model, family = self.model, self.model.family
         with torch.no_grad():
             x0_BCHW = family.encode_pixels(model.pipeline, pixels_BCHW, posterior_BCHW)
@@ -56,8 +67,12 @@ class Objective(nn.Module):
         x_BCHW = add_noise(x0_BCHW, noise_BCHW, alpha_bar_B)
         answer_BCHW = family.predict(self.parts["unet"], x_BCHW, timesteps_B, conditioning)
         target_BCHW = training_target(model.prediction, x0_BCHW, noise_BCHW, alpha_bar_B)
-        error_B = (answer_BCHW.float() - target_BCHW).square().mean(dim=(1, 2, 3))
-        return error_B * min_snr_weight(model.prediction, alpha_bar_B, self.cfg.min_snr_gamma)
+        weights_BCHW = None
+        if alpha_B1HW is not None:
+            least = self.cfg.transparent_weight
+            weights_BCHW = family.loss_weights(least + (1 - least) * alpha_B1HW)
+        error_B = sample_error(answer_BCHW, target_BCHW, weights_BCHW)
+        return error_B * level_weight(model.prediction, alpha_bar_B, self.cfg)
 
 
 class Trainer:
@@ -111,11 +126,9 @@ class Trainer:
     def inputs(self, batch: Batch) -> dict[str, Any]:
         """Add the noise and timesteps that belong to the batch's global indices."""
         cfg, model = self.cfg, self.objective.model
-        noise_BCHW = sample_noise(cfg.seed, "noise", batch.indices, shape=model.latent_shape)
-        if cfg.loss.noise_offset:
-            channels = model.latent_shape[0]
-            offset = sample_noise(cfg.seed, "noise_offset", batch.indices, shape=(channels, 1, 1))
-            noise_BCHW = noise_BCHW + cfg.loss.noise_offset * offset
+        noise_BCHW = training_noise(
+            cfg.loss, run_seed=cfg.seed, indices=batch.indices, shape=model.latent_shape
+        )
         timesteps_B = sample_timesteps(
             cfg.seed, "timestep", batch.indices, num_timesteps=len(model.alphas_cumprod)
         )
@@ -131,6 +144,7 @@ class Trainer:
             "noise_BCHW": noise_BCHW.to(device),
             "timesteps_B": timesteps_B.to(device),
             "posterior_BCHW": None if posterior is None else posterior.to(device),
+            "alpha_B1HW": None if batch.alpha_B1HW is None else batch.alpha_B1HW.to(device),
         }
 
     def _clip(self) -> None:

@@ -31,6 +31,7 @@ class Loader:
         run_seed: Decides order, flips, backgrounds and caption dropout.
         device: ``cpu`` or ``cuda:<index>``.
         num_threads: CPU threads DALI may use.
+        with_alpha: Whether batches tell opacity, which a background hides.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Loader:
         run_seed: int,
         device: str,
         num_threads: int,
+        with_alpha: bool = False,
     ) -> None:
         if not len(split):
             raise InputError("data.path: the split holds no images")
@@ -50,6 +52,7 @@ class Loader:
         self.cfg = cfg
         self.device = device
         self.num_threads = num_threads
+        self.with_alpha = with_alpha
         self.order = Order(len(split), cfg, flip_ok=flip_ok, run_seed=run_seed)
         self.size_px = size_px
         self._dali = _import_dali()
@@ -113,6 +116,7 @@ class Loader:
             pixel_scale=self.cfg.pixel_scale,
             background=self.cfg.background,
             recolours=self.cfg.recolour > 0,
+            with_alpha=self.with_alpha,
             is_ready=self._ready is not None,
             device=self.device,
             num_threads=self.num_threads,
@@ -136,8 +140,11 @@ class Loader:
     def _batch(self, draws: list[Draw], out: Any) -> Batch:
         # DALI uses its buffers again: the batch gets its own memory.
         pixels_BCHW: Tensor = torch.utils.dlpack.from_dlpack(out.as_tensor()).clone()
+        alpha_B1HW = (pixels_BCHW[:, 3:] + 1) / 2 if self.with_alpha else None
+        num_channels = 4 if self.cfg.background is Background.keep else 3
         return Batch(
-            pixels_BCHW=pixels_BCHW,
+            pixels_BCHW=pixels_BCHW[:, :num_channels],
+            alpha_B1HW=alpha_B1HW,
             captions=[self._caption(draw) for draw in draws],
             indices=[draw.index for draw in draws],
             sample_ids=[draw.sample_id for draw in draws],

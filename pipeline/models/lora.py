@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig as PeftLoraConfig
@@ -17,6 +18,7 @@ from pipeline.core.errors import InputError
 from pipeline.core.files import sha256_file
 from pipeline.models.conf import FamilyName, LoraConfig, LoraUse, Targets
 from pipeline.models.lora_files import BASE_KEY, FAMILY_KEY, WEIGHTS_NAME
+from pipeline.models.noise_schedule import changed_scheduler, read_changes
 from pipeline.models.protocol import LoadedModel
 from pipeline.models.sums import check_sums
 
@@ -123,13 +125,14 @@ class Adapters:
 
         Raises:
             InputError: A file is missing, broken, not as its folder's SHA256SUMS lists it, or was
-                trained for another family.
+                trained for another family; or two of a set were trained on different schedules.
         """
         self.pipeline = model.pipeline
         self.variants = variants
         self.records: list[list[dict[str, str | float]]] = []
         """Of each variant: one record an adapter with file, sha256, weight."""
         self._names: dict[Path, str] = {}
+        self._changes: dict[Path, dict[str, Any]] = {}
         digests: dict[Path, str] = {}
         for uses in variants:
             records: list[dict[str, str | float]] = []
@@ -141,6 +144,8 @@ class Adapters:
                     self._load(model, file)
                 records.append({"file": file.name, "sha256": digests[file], "weight": use.weight})
             self.records.append(records)
+        base = self.pipeline.scheduler
+        self._schedulers = [changed_scheduler(base, self._agreed(uses)) for uses in variants]
         self._fused = False
         if fuse and len(variants) == 1 and variants[0]:
             self.use(0)
@@ -150,7 +155,8 @@ class Adapters:
             self._fused = True
 
     def use(self, variant: int) -> None:
-        """Switch to a set of adapters."""
+        """Switch to a set of adapters and to the noise schedule it was trained on."""
+        self.pipeline.scheduler = self._schedulers[variant]
         if not self._names or self._fused:
             return
         uses = self.variants[variant]
@@ -165,8 +171,21 @@ class Adapters:
         else:
             self.pipeline.disable_lora()
 
+    def _agreed(self, uses: Sequence[LoraUse]) -> dict[str, Any]:
+        found: dict[str, Any] | None = None
+        for use in uses:
+            changes = self._changes[resolve(use.path)]
+            if found is not None and changes != found:
+                raise InputError(
+                    f"loras: {use.path} was trained with {changes or 'the schedule of its base'}, "
+                    f"the one before with {found or 'that of its base'}; no sampler serves both"
+                )
+            found = changes
+        return found or {}
+
     def _load(self, model: LoadedModel, file: Path) -> None:
-        _check_base(file, model)
+        metadata = _check_base(file, model)
+        self._changes[file] = read_changes(metadata, file=file)
         name = f"lora{len(self._names)}"
         try:
             self.pipeline.load_lora_weights(file.parent, weight_name=file.name, adapter_name=name)
@@ -197,11 +216,15 @@ def resolve(path: Path) -> Path:
     )
 
 
-def _check_base(file: Path, model: LoadedModel) -> None:
-    """Refuse another family's adapter; warn of one that was trained on another base of its own."""
+def _check_base(file: Path, model: LoadedModel) -> dict[str, str]:
+    """Refuse another family's adapter; warn of one that was trained on another base of its own.
+
+    Returns:
+        The file's metadata.
+    """
     try:
         with safe_open(file, framework="pt") as opened:
-            metadata = opened.metadata() or {}
+            metadata: dict[str, str] = opened.metadata() or {}
     except SafetensorError as error:
         raise InputError(f"loras: {file} is not a whole safetensors file ({error})") from error
     family = model.family_name.value
@@ -215,3 +238,4 @@ def _check_base(file: Path, model: LoadedModel) -> None:
             metadata[BASE_KEY][:12],
             model.digest[:12],
         )
+    return metadata

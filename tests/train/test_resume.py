@@ -23,7 +23,7 @@ from pipeline.models.conf import FamilyName, LoraConfig, ModelConfig, Targets
 from pipeline.models.sums import check_sums
 from repro.compare import compare_runs, trace
 from tests.fakes.ranks import finish, start, train_here
-from train.conf import Adapter, LossConfig, OptimConfig, Prediction, TrainConfig
+from train.conf import Adapter, LossConfig, OptimConfig, Prediction, TrainConfig, Weighting
 from train.run import run_training, sample_prompts
 
 
@@ -103,6 +103,14 @@ RECIPES: dict[str, dict[str, Any]] = {
     "gradient checkpointing": {"gradient_checkpointing": True},
     "x0": {"loss": LossConfig(prediction=Prediction.x0, min_snr_gamma=0.0)},
     "epsilon, noise offset": {"loss": LossConfig(prediction=Prediction.epsilon, noise_offset=0.1)},
+    "zero terminal SNR, pyramid noise": {
+        "loss": LossConfig(
+            weighting=Weighting.none,
+            zero_terminal_snr=True,
+            pyramid_noise=0.4,
+            transparent_weight=0.1,
+        )
+    },
     "rsLoRA, all layers": {"lora": LoraConfig(rank=2, rslora=True, targets=Targets.all)},
     "DoRA": {"lora": LoraConfig(rank=2, dora=True)},
     "all weights, no average": {"adapter": Adapter.full, "ema_half_life_images": 0},
@@ -194,7 +202,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
 ) -> None:
     import train.step
 
-    weight = train.step.min_snr_weight
+    weight = train.step.level_weight
     calls = 0
 
     def poisoned(*arguments: Any) -> Any:
@@ -202,7 +210,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
         calls += 1
         return weight(*arguments) * (float("nan") if calls > 3 else 1.0)
 
-    monkeypatch.setattr("train.step.min_snr_weight", poisoned)
+    monkeypatch.setattr("train.step.level_weight", poisoned)
     with pytest.raises(InputError, match="not finite at 48 images"):
         run_here(smoke_data, tmp_path, validate_every=0, sample_every=0)
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["000000000024"]
