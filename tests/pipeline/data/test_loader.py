@@ -84,6 +84,27 @@ def test_pixels_equal_pillows_bit_for_bit(
             np.testing.assert_array_equal(row, expected(made, split, index))
 
 
+@pytest.mark.parametrize("scale", [1, 2])
+@pytest.mark.parametrize("background", list(Background))
+def test_opacity_comes_beside_the_same_pixels(
+    smoke_data: Path, background: Background, scale: int
+) -> None:
+    changes = {"background": background, "pixel_scale": scale}
+    made, split = loader(smoke_data, **changes)
+    plain = next(made.stream(0, batch_size=12, num_accumulation_steps=1, world=World()))
+    assert plain.alpha_B1HW is None
+    made.with_alpha = True
+    batch = next(made.stream(0, batch_size=12, num_accumulation_steps=1, world=World()))
+    assert torch.equal(batch.pixels_BCHW, plain.pixels_BCHW)
+    assert batch.alpha_B1HW is not None
+    for row, index in zip(batch.alpha_B1HW.numpy(), batch.indices, strict=True):
+        draw = made.order.draw(index)
+        alpha = np.asarray(Image.open(BytesIO(split.png_bytes(draw.sample_id))))[..., 3] / 255
+        alpha = alpha[:, ::-1] if draw.is_flipped else alpha
+        grown = alpha.repeat(scale, axis=0).repeat(scale, axis=1)
+        np.testing.assert_allclose(row[0], grown, atol=1e-6)
+
+
 def test_recoloured_samples_say_so(smoke_data: Path) -> None:
     changes = {"recolour": 0.5, "recolour_word": "swapped", "caption_dropout": 0.3}
     made, split = loader(smoke_data, **changes)

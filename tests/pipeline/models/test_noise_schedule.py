@@ -82,7 +82,7 @@ def test_adapters_of_two_schedules_do_not_mix(tmp_path: Path) -> None:
     model = load_model(NANO, device="cpu")
     with pytest.raises(InputError, match="rescale_betas_zero_snr"):
         lora.Adapters(model, [uses], fuse=False)
-    lora.Adapters(model, [[use] for use in uses], fuse=False)
+    lora.Adapters(load_model(NANO, device="cpu"), [[use] for use in uses], fuse=False)
 
 
 @pytest.mark.parametrize("told", ["{", "[]", '{"beta_start": 1}', '{"prediction_type": "w"}', "3"])
