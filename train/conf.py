@@ -9,7 +9,7 @@ from enum import Enum
 
 from pipeline.data.conf import DataConfig
 from pipeline.generate.conf import Precision, SamplerConfig
-from pipeline.models.conf import LoraConfig, ModelConfig
+from pipeline.models.conf import LoraConfig, ModelConfig, check_pattern
 
 
 class Adapter(Enum):
@@ -39,6 +39,29 @@ class Weighting(Enum):
     """sqrt(SNR), 1 / sqrt(SNR) in epsilon (Yu et al. 2023, arXiv 2310.08442)."""
 
 
+class OptimizerName(Enum):
+    """What turns gradients into steps."""
+
+    adamw = "adamw"
+    """Of torch, fused."""
+    prodigy = "prodigy"
+    """Finds its own rate (Mishchenko and Defazio 2023, arXiv 2306.06101); ``lr`` is a factor of it,
+    1 as a rule. Needs the package prodigyopt."""
+    adamw8bit = "adamw8bit"
+    """Moments in 8 bits, blockwise (Dettmers et al. 2021, arXiv 2110.02861). Needs a GPU and the
+    package bitsandbytes; not measured on GPU."""
+
+
+class LrScaling(Enum):
+    """How the rate follows the batch, beside ``reference_batch_size``."""
+
+    none = "none"
+    linear = "linear"
+    """By the ratio (Goyal et al. 2017, arXiv 1706.02677)."""
+    sqrt = "sqrt"
+    """By its square root, which keeps Adam's noise (Malladi et al. 2022, arXiv 2205.10287)."""
+
+
 class LrSchedule(Enum):
     """Shape of the learning rate after warm-up."""
 
@@ -48,8 +71,10 @@ class LrSchedule(Enum):
 
 @dataclass(kw_only=True, slots=True)
 class OptimConfig:
-    """AdamW and its learning rate."""
+    """The optimiser and its learning rate."""
 
+    name: OptimizerName = OptimizerName.adamw
+    """Which optimiser."""
     lr: float = 1e-4
     """Peak learning rate."""
     beta1: float = 0.9
@@ -68,6 +93,14 @@ class OptimConfig:
     """Where a cosine ends, as a share of ``lr``."""
     max_grad_norm: float = 1.0
     """Gradients are clipped to this norm; 0 leaves them."""
+    scale_lr: LrScaling = LrScaling.none
+    """Whether ``lr`` is meant for ``reference_batch_size`` and follows ``batch_size`` from there.
+    The number of ranks changes nothing: a batch is counted over all of them."""
+    reference_batch_size: int = 64
+    """Images a step that ``lr`` was found with."""
+    lr_pattern: dict[str, float] = field(default_factory=dict)
+    """Factors of the rate of some weights, by a regular expression found in their full name, such
+    as ``unet.up_blocks``: the last that fits counts, one that fits nothing is an error."""
 
     def __post_init__(self) -> None:
         if self.lr <= 0:
@@ -82,6 +115,15 @@ class OptimConfig:
                 raise ValueError(f"optim.{name}: {getattr(self, name)} is below 0")
         if not 0.0 <= self.min_lr_ratio <= 1.0:
             raise ValueError(f"optim.min_lr_ratio: {self.min_lr_ratio} is outside 0..1")
+        self._check_factors()
+
+    def _check_factors(self) -> None:
+        if self.reference_batch_size < 1:
+            raise ValueError(f"optim.reference_batch_size: {self.reference_batch_size} is below 1")
+        for pattern, factor in self.lr_pattern.items():
+            check_pattern("optim.lr_pattern", pattern)
+            if factor < 0:
+                raise ValueError(f"optim.lr_pattern: {pattern}={factor} is below 0")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -198,3 +240,9 @@ class TrainConfig:
                 raise ValueError(f"{name}: {getattr(self, name)} is below {bound}")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout: {self.dropout} is outside 0..1")
+        differs = self.optim.lr_pattern or self.lora.lr_ratio_b != 1
+        if self.optim.name is OptimizerName.prodigy and differs:
+            raise ValueError(
+                "optim.name: prodigy finds one rate for all; leave optim.lr_pattern and "
+                "lora.lr_ratio_b as they are"
+            )

@@ -19,9 +19,9 @@ ALWAYS = {
     ),
 }
 WHERE_SET = {
-    "lora": (),
+    "lora": ("rank_pattern", "lr_ratio_b"),
     "loss": ("weighting", "zero_terminal_snr", "pyramid_noise", "transparent_weight"),
-    "optim": (),
+    "optim": ("name", "scale_lr", "reference_batch_size", "lr_pattern"),
     "data": (),
 }
 """Settings that came later: told where they are not at their default, so that a checkpoint from

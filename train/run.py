@@ -29,6 +29,7 @@ from train.identity import identity
 from train.loop import train
 from train.optim import build_optimizer
 from train.step import Objective, Trainer
+from train.told import told_in_steps
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def run_training(
     model = _build_model(cfg, world)
     check_fit(cfg, model, size_px=dataset.size_px)
     named = lora.trainable(model)
-    optimizer = build_optimizer(named, cfg.optim)
+    optimizer = build_optimizer(named, cfg.optim, lr_ratio_b=cfg.lora.lr_ratio_b)
     ema = (
         Ema(named, half_life_images=cfg.ema_half_life_images) if cfg.ema_half_life_images else None
     )
@@ -85,6 +86,8 @@ def run_training(
         restore(trainer, found, world)
         log.info("resumed at %d images from %s", found.num_images, found.path)
 
+    for line in told_in_steps(cfg, world, found):
+        log.info(line)
     splits = {name: dataset.split(name) for name in ("train", "validation")}
     loaders = {
         name: Loader(

@@ -18,6 +18,7 @@ from train.conf import LossConfig, TrainConfig
 from train.ema import Ema
 from train.loss import add_noise, level_weight, sample_error, training_target
 from train.noise import training_noise
+from train.optim import set_rate
 from train.schedule import learning_rate
 
 
@@ -104,9 +105,7 @@ class Trainer:
     def step(self, batches: Iterator[Batch]) -> None:
         """Collective: take one optimiser step over ``num_accumulation_steps`` micro-batches."""
         cfg = self.cfg
-        lr = learning_rate(self.num_images, total_images=cfg.num_images, cfg=cfg.optim)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        set_rate(self.optimizer, self.rate_at(self.num_images))
         losses = []
         for _ in range(cfg.num_accumulation_steps):
             batch = next(batches)
@@ -122,6 +121,13 @@ class Trainer:
         self.num_images += cfg.batch_size
         if self.ema is not None:
             self.ema.update(self.num_images, batch_size=cfg.batch_size)
+
+    def rate_at(self, num_images: int) -> float:
+        """Return the schedule's rate of the step that begins at ``num_images``."""
+        cfg = self.cfg
+        return learning_rate(
+            num_images, total_images=cfg.num_images, batch_size=cfg.batch_size, cfg=cfg.optim
+        )
 
     def inputs(self, batch: Batch) -> dict[str, Any]:
         """Add the noise and timesteps that belong to the batch's global indices."""

@@ -1,5 +1,6 @@
 """Names, units, defaults and checks of everything that concerns models. Standard library only."""
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -25,6 +26,18 @@ class Targets(Enum):
     """Attention, feed-forward and projection layers."""
     all = "all"
     """Every linear and convolution layer."""
+
+
+def check_pattern(key: str, pattern: str) -> None:
+    """Refuse what is no regular expression.
+
+    Raises:
+        ValueError: Naming the key.
+    """
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{key}: {pattern!r} is no regular expression ({error})") from None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -77,8 +90,21 @@ class LoraConfig:
     diffusers form only."""
     text_encoder: bool = False
     """Whether the text encoder's attention gets adapters too."""
+    rank_pattern: dict[str, int] = field(default_factory=dict)
+    """Ranks of some layers, by a regular expression found in their full name, such as
+    ``unet.mid_block``: the last that fits counts, one that fits nothing is an error. ``alpha``
+    stays, so a layer counts ``alpha`` over its own rank."""
+    lr_ratio_b: float = 1.0
+    """Learning rate of an adapter's second factor over its first's (LoRA+, Hayou et al. 2024, arXiv
+    2402.12354, which takes 16); 1 is plain LoRA."""
 
     def __post_init__(self) -> None:
+        if self.lr_ratio_b <= 0:
+            raise ValueError(f"lora.lr_ratio_b: {self.lr_ratio_b} is not above 0")
+        for pattern, rank in self.rank_pattern.items():
+            check_pattern("lora.rank_pattern", pattern)
+            if rank < 1:
+                raise ValueError(f"lora.rank_pattern: {pattern}={rank} is below 1")
         if self.rank < 1:
             raise ValueError(f"lora.rank: {self.rank} is below 1")
         if self.alpha <= 0:

@@ -5,9 +5,9 @@ peft does the layers; diffusers' own loader reads the files back (``lora_files``
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from peft import LoraConfig as PeftLoraConfig
@@ -24,6 +24,8 @@ from pipeline.models.sums import check_sums
 
 log = logging.getLogger(__name__)
 
+V = TypeVar("V")
+
 ATTENTION = re.compile(r"\.(to_q|to_k|to_v|to_out\.0)$")
 TEXT_ATTENTION = re.compile(r"\.(q_proj|k_proj|v_proj|out_proj)$")
 
@@ -33,14 +35,21 @@ def attach(model: LoadedModel, cfg: LoraConfig, *, seed: int) -> None:
 
     Deterministic given ``seed``; torch's own generator is left as it was. The fresh adapter changes
     nothing until it is trained (its second factor is zero).
+
+    Raises:
+        InputError: A pattern of ``rank_pattern`` fits no layer.
     """
+    targets = {
+        name: unet_targets(module, cfg.targets) if name == "unet" else _text(model, name)
+        for name, module in model.modules.items()
+        if name == "unet" or cfg.text_encoder
+    }
+    layers = [f"{name}.{layer}" for name, found in targets.items() for layer in found]
+    ranks = by_pattern("lora.rank_pattern", cfg.rank_pattern, layers)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        for name, module in model.modules.items():
-            if name != "unet" and not cfg.text_encoder:
-                continue
-            names = unet_targets(module, cfg.targets) if name == "unet" else _text(model, name)
-            module.add_adapter(
+        for name, names in targets.items():
+            model.modules[name].add_adapter(
                 PeftLoraConfig(
                     r=cfg.rank,
                     lora_alpha=cfg.alpha,
@@ -48,8 +57,30 @@ def attach(model: LoadedModel, cfg: LoraConfig, *, seed: int) -> None:
                     use_rslora=cfg.rslora,
                     use_dora=cfg.dora,
                     target_modules=names,
+                    # peft takes them for expressions that fit the end of a name.
+                    rank_pattern={
+                        f"^{re.escape(layer)}": ranks[f"{name}.{layer}"]
+                        for layer in names
+                        if f"{name}.{layer}" in ranks
+                    },
                 )
             )
+
+
+def by_pattern(key: str, patterns: Mapping[str, V], names: Iterable[str]) -> dict[str, V]:
+    """Return the values of the names that a pattern is found in; the last one that fits counts.
+
+    Raises:
+        InputError: A pattern fits no name.
+    """
+    names = list(names)
+    found: dict[str, V] = {}
+    for pattern, value in patterns.items():
+        fits = [name for name in names if re.search(pattern, name)]
+        if not fits:
+            raise InputError(f"{key}: {pattern!r} fits no name; one of them is {names[0]}")
+        found |= dict.fromkeys(fits, value)
+    return found
 
 
 def unet_targets(unet: nn.Module, targets: Targets) -> list[str]:

@@ -63,7 +63,8 @@ def save_lora(
         metadata: More strings for the header.
 
     Returns:
-        The files by kind, ``diffusers`` and (but for DoRA) ``kohya``.
+        The files by kind, ``diffusers`` and (but for DoRA, and rank-stabilised layers of several
+        ranks) ``kohya``.
     """
     tensors, adapters = _peft_tensors(model, weights or {})
     header = _header(model, cfg) | dict(metadata or {})
@@ -73,6 +74,10 @@ def save_lora(
     if cfg.dora:
         # No reader here takes the magnitudes of a kohya file, so none is proven: none is written.
         log.info("no kohya twin: it has no proven form for DoRA")
+        del files["kohya"]
+    elif cfg.rslora and cfg.rank_pattern:
+        # Each rank would need another alpha, which diffusers does not read back (0.42.1).
+        log.info("no kohya twin: it has no proven form for rank-stabilised layers of several ranks")
         del files["kohya"]
     else:
         kohya = to_kohya(tensors, cfg, model.family_name)

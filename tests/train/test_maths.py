@@ -16,15 +16,17 @@ from train.schedule import learning_rate
 
 def test_rate_rises_then_falls_to_its_floor() -> None:
     cfg = OptimConfig(lr=1.0, warmup_images=100, min_lr_ratio=0.1)
-    rates = [learning_rate(n, total_images=1100, cfg=cfg) for n in range(0, 1101, 50)]
+    rates = [
+        learning_rate(n, total_images=1100, batch_size=64, cfg=cfg) for n in range(0, 1101, 50)
+    ]
     assert rates[0] == 0.0
     assert rates[1] == 0.5
     assert rates[2] == 1.0
     assert rates[2:] == sorted(rates[2:], reverse=True)
     assert rates[-1] == pytest.approx(0.1)
-    assert learning_rate(600, total_images=1100, cfg=cfg) == pytest.approx(0.55)
+    assert learning_rate(600, total_images=1100, batch_size=64, cfg=cfg) == pytest.approx(0.55)
     constant = OptimConfig(lr=1.0, schedule=LrSchedule.constant)
-    assert learning_rate(10**9, total_images=1100, cfg=constant) == 1.0
+    assert learning_rate(10**9, total_images=1100, batch_size=64, cfg=constant) == 1.0
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "x0", "v"])

@@ -23,7 +23,15 @@ from pipeline.models.conf import FamilyName, LoraConfig, ModelConfig, Targets
 from pipeline.models.sums import check_sums
 from repro.compare import compare_runs, trace
 from tests.fakes.ranks import finish, start, train_here
-from train.conf import Adapter, LossConfig, OptimConfig, Prediction, TrainConfig, Weighting
+from train.conf import (
+    Adapter,
+    LossConfig,
+    OptimConfig,
+    OptimizerName,
+    Prediction,
+    TrainConfig,
+    Weighting,
+)
 from train.run import run_training, sample_prompts
 
 
@@ -112,6 +120,11 @@ RECIPES: dict[str, dict[str, Any]] = {
         )
     },
     "rsLoRA, all layers": {"lora": LoraConfig(rank=2, rslora=True, targets=Targets.all)},
+    "LoRA+, ranks and rates by block": {
+        "lora": LoraConfig(rank=2, lr_ratio_b=4.0, rank_pattern={"mid_block": 3}),
+        "optim": OptimConfig(lr=1e-3, lr_pattern={"up_blocks": 0.5}),
+    },
+    "Prodigy": {"optim": OptimConfig(name=OptimizerName.prodigy, lr=1.0, warmup_images=12)},
     "DoRA": {"lora": LoraConfig(rank=2, dora=True)},
     "all weights, no average": {"adapter": Adapter.full, "ema_half_life_images": 0},
     "accumulation": {"num_accumulation_steps": 3},
@@ -120,6 +133,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_goes_on_exactly(smoke_data: Path, tmp_path: Path, recipe: str) -> None:
+    if recipe == "Prodigy":
+        pytest.importorskip("prodigyopt")
     cfg = config(
         smoke_data, num_images=24, log_every=12, validate_every=0, sample_every=0, **RECIPES[recipe]
     )

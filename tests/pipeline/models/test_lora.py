@@ -37,10 +37,15 @@ CASES = [
     LoraConfig(rank=4, alpha=4.0),
     LoraConfig(rank=4, alpha=9.0, targets=Targets.linear, rslora=True),
     LoraConfig(rank=2, alpha=1.0, targets=Targets.all, text_encoder=True),
+    LoraConfig(
+        rank=2,
+        text_encoder=True,
+        rank_pattern={"unet.mid": 5, "q_proj": 3, "unet.mid.*to_k": 4},
+    ),
 ]
 
 
-@pytest.mark.parametrize("cfg", CASES, ids=["plain", "rslora", "all"])
+@pytest.mark.parametrize("cfg", CASES, ids=["plain", "rslora", "all", "ranks"])
 @pytest.mark.parametrize("kind", ["diffusers", "kohya"])
 def test_a_saved_adapter_loads_back_exactly(tmp_path: Path, cfg: LoraConfig, kind: str) -> None:
     model = trained(cfg)
@@ -56,6 +61,38 @@ def test_a_saved_adapter_loads_back_exactly(tmp_path: Path, cfg: LoraConfig, kin
         metadata = opened.metadata()
     assert metadata["ss_network_dim"] == str(cfg.rank)
     assert metadata["ss_seed"] == "7"
+
+
+def test_the_last_pattern_that_fits_decides_a_rank() -> None:
+    ranks = {
+        name: min(parameter.shape[:2])
+        for name, parameter in lora.trainable(trained(CASES[-1])).items()
+        if ".lora_A." in name
+    }
+    for name, rank in ranks.items():
+        expected = 4 if "mid" in name and "to_k" in name else 5 if "unet.mid" in name else 2
+        assert rank == (3 if "q_proj" in name else expected), name
+    assert set(ranks.values()) == {2, 3, 4, 5}
+
+
+def test_stabilised_layers_of_several_ranks_load_back_in_the_one_form_they_have(
+    tmp_path: Path,
+) -> None:
+    cfg = replace(CASES[-1], rslora=True)
+    model = trained(cfg)
+    assert list(save_lora(model, cfg, tmp_path)) == ["diffusers"]
+    fresh = load_model(NANO, device="cpu")
+    lora.apply(fresh, [LoraUse(path=tmp_path)])
+    assert torch.equal(answer(fresh), answer(model))
+
+
+def test_a_pattern_that_fits_nothing_is_refused() -> None:
+    model = load_model(NANO, device="cpu")
+    for pattern in ("text_encoder", "unet.middle"):
+        with pytest.raises(InputError, match=f"lora.rank_pattern: '{pattern}'"):
+            lora.attach(model, LoraConfig(rank_pattern={pattern: 2}), seed=0)
+    with pytest.raises(ValueError, match="lora.rank_pattern"):
+        LoraConfig(rank_pattern={"(": 2})
 
 
 def test_dora_loads_back_exactly_in_the_one_form_it_is_written(tmp_path: Path) -> None:
