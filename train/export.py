@@ -37,6 +37,9 @@ def export(
         "ss_dataset_digest": dataset.digest,
         "dgx_pixels_num_images": str(cfg.num_images),
     }
+    if cfg.data.more:
+        digests = [Dataset.open(more.path).digest for more in cfg.data.more]
+        metadata["dgx_pixels_more_dataset_digests"] = json.dumps(digests)
     if cfg.loss.schedule_changes:
         metadata[SCHEDULE_KEY] = json.dumps(cfg.loss.schedule_changes, sort_keys=True)
     files = save_lora(model, cfg.lora, run_dir.lora, weights=weights, metadata=metadata)

@@ -1,5 +1,6 @@
 """What a run may not change between save and resume."""
 
+from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -22,14 +23,23 @@ WHERE_SET = {
     "lora": ("rank_pattern", "lr_ratio_b"),
     "loss": ("weighting", "zero_terminal_snr", "pyramid_noise", "transparent_weight"),
     "optim": ("name", "scale_lr", "reference_batch_size", "lr_pattern"),
-    "data": (),
+    "data": ("hue", "shuffle_tags", "keep_tags"),
 }
 """Settings that came later: told where they are not at their default, so that a checkpoint from
 before they were there still fits."""
 
 
-def identity(cfg: TrainConfig, *, model_digest: str, dataset: Dataset) -> dict[str, str]:
-    """Return dotted keys and values of what a run may not change; not the number of ranks."""
+def identity(
+    cfg: TrainConfig, *, model_digest: str, dataset: Dataset, more: Sequence[str]
+) -> dict[str, str]:
+    """Return dotted keys and values of what a run may not change; not the number of ranks.
+
+    Args:
+        cfg: The run's settings.
+        model_digest: The base's.
+        dataset: The first data set.
+        more: What the others are, see ``join_sets``.
+    """
     fixed = {
         "model": model_digest,
         "data": dataset.digest,
@@ -42,6 +52,8 @@ def identity(cfg: TrainConfig, *, model_digest: str, dataset: Dataset) -> dict[s
         "precision": cfg.precision.value,
         "dropout": cfg.dropout,
     }
+    if more:
+        fixed |= {"data.weight": cfg.data.weight, "data.more": "; ".join(more)}
     for prefix, keys in ALWAYS.items():
         part = getattr(cfg, prefix)
         fixed |= {f"{prefix}.{key}": getattr(part, key) for key in keys}

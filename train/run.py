@@ -16,6 +16,7 @@ from pipeline.core.world import World
 from pipeline.data.conf import Background
 from pipeline.data.dataset import Dataset
 from pipeline.data.loader import Loader
+from pipeline.data.mixture import join_sets, told_shares
 from pipeline.models import lora
 from pipeline.models.noise_schedule import change_schedule
 from pipeline.models.protocol import LoadedModel
@@ -63,6 +64,7 @@ def run_training(
         world, precision=cfg.precision, num_accumulation_steps=cfg.num_accumulation_steps
     )
     dataset = Dataset.open(cfg.data.path)
+    joined, parts, more = join_sets(cfg.data, dataset)
     model = _build_model(cfg, world)
     check_fit(cfg, model, size_px=dataset.size_px)
     named = lora.trainable(model)
@@ -76,7 +78,7 @@ def run_training(
     checkpoints = Checkpoints(
         run_dir.checkpoints,
         keep=cfg.keep_checkpoints,
-        identity=identity(cfg, model_digest=model.digest, dataset=dataset),
+        identity=identity(cfg, model_digest=model.digest, dataset=dataset, more=more),
     )
     found = checkpoints.latest()
     _agree(found)
@@ -88,7 +90,9 @@ def run_training(
 
     for line in told_in_steps(cfg, world, found):
         log.info(line)
-    splits = {name: dataset.split(name) for name in ("train", "validation")}
+    for line in told_shares(cfg.data, parts) if more else ():
+        log.info(line)
+    splits = {"train": joined, "validation": dataset.split("validation")}
     loaders = {
         name: Loader(
             split,
@@ -99,6 +103,7 @@ def run_training(
             device=world.device,
             num_threads=cfg.data.num_threads or world.num_threads,
             with_alpha=cfg.loss.transparent_weight < 1,
+            parts=parts if name == "train" else None,
         )
         for name, split in splits.items()
         if len(split)

@@ -48,6 +48,7 @@ class Objective(nn.Module):
         timesteps_B: Int64[Tensor, " B"],
         posterior_BCHW: Tensor | None,
         alpha_B1HW: Float[Tensor, "B 1 H W"] | None,
+        weights_B: Float[Tensor, " B"] | None = None,
     ) -> Float[Tensor, " B"]:
         """Return each sample's weighted mean squared error.
 
@@ -58,6 +59,7 @@ class Objective(nn.Module):
             timesteps_B: How much of it.
             posterior_BCHW: Noise of a VAE's posterior; None takes its mode.
             alpha_B1HW: Opacity, 0 to 1, where ``transparent_weight`` asks for it.
+            weights_B: What each sample counts, where not all count 1.
         """
         model, family = self.model, self.model.family
         with torch.no_grad():
@@ -73,7 +75,8 @@ class Objective(nn.Module):
             least = self.cfg.transparent_weight
             weights_BCHW = family.loss_weights(least + (1 - least) * alpha_B1HW)
         error_B = sample_error(answer_BCHW, target_BCHW, weights_BCHW)
-        return error_B * level_weight(model.prediction, alpha_bar_B, self.cfg)
+        weighted_B = error_B * level_weight(model.prediction, alpha_bar_B, self.cfg)
+        return weighted_B if weights_B is None else weighted_B * weights_B
 
 
 class Trainer:
@@ -144,7 +147,10 @@ class Trainer:
         # Dropout layers draw from torch's own generator: keyed by position like everything else.
         seed_everything(cfg.seed, "dropout", batch.indices[0])
         device = self.accelerator.device
-        return {
+        told = {}
+        if batch.loss_weights is not None:
+            told["weights_B"] = torch.tensor(batch.loss_weights, device=device)
+        return told | {
             "pixels_BCHW": batch.pixels_BCHW.to(device),
             "captions": batch.captions,
             "noise_BCHW": noise_BCHW.to(device),
