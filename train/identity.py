@@ -20,7 +20,7 @@ ALWAYS = {
     ),
 }
 WHERE_SET = {
-    "lora": ("rank_pattern", "lr_ratio_b"),
+    "lora": ("method", "rank_pattern", "lr_ratio_b"),
     "loss": ("weighting", "zero_terminal_snr", "pyramid_noise", "transparent_weight"),
     "optim": ("name", "scale_lr", "reference_batch_size", "lr_pattern"),
     "data": ("hue", "shuffle_tags", "keep_tags"),

@@ -28,6 +28,17 @@ class Targets(Enum):
     """Every linear and convolution layer."""
 
 
+class Method(Enum):
+    """How an adapter makes a large matrix out of small ones."""
+
+    lora = "lora"
+    """The product of two (Hu et al. 2021, arXiv 2106.09685)."""
+    loha = "loha"
+    """Two such products, entry by entry (Hyeon-Woo et al. 2021, arXiv 2108.06098)."""
+    lokr = "lokr"
+    """A Kronecker product (Yeh et al. 2023, arXiv 2309.14859)."""
+
+
 def check_pattern(key: str, pattern: str) -> None:
     """Refuse what is no regular expression.
 
@@ -75,6 +86,10 @@ class ModelConfig:
 class LoraConfig:
     """The adapter that is trained."""
 
+    method: Method = Method.lora
+    """Which kind. ``loha`` and ``lokr`` are for the UNet only, take none of ``dropout``,
+    ``rslora``, ``dora`` and ``lr_ratio_b``, and are written in the diffusers form only, which this
+    project reads back."""
     rank: int = 16
     """Inner width of each adapter."""
     alpha: float = 16.0
@@ -111,9 +126,22 @@ class LoraConfig:
             raise ValueError(f"lora.alpha: {self.alpha} is not above 0")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"lora.dropout: {self.dropout} is outside 0..1")
+        self._check_method()
         if self.dora and self.text_encoder:
             # diffusers 0.42.1 does not read a text encoder's magnitudes back.
             raise ValueError("lora.dora: only without lora.text_encoder; set one of them to false")
+
+    def _check_method(self) -> None:
+        plain = {
+            "dropout": self.dropout == 0,
+            "rslora": not self.rslora,
+            "dora": not self.dora,
+            "text_encoder": not self.text_encoder,
+            "lr_ratio_b": self.lr_ratio_b == 1,
+        }
+        for key, is_plain in plain.items():
+            if self.method is not Method.lora and not is_plain:
+                raise ValueError(f"lora.{key}: not with lora.method={self.method.value}")
 
 
 @dataclass(kw_only=True, slots=True)

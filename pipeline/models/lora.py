@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from peft import LoraConfig as PeftLoraConfig
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from pipeline.core.errors import InputError
 from pipeline.core.files import sha256_file
-from pipeline.models.conf import FamilyName, LoraConfig, LoraUse, Targets
+from pipeline.models.adapter_kinds import load_lycoris, method_of, peft_config
+from pipeline.models.conf import FamilyName, LoraConfig, LoraUse, Method, Targets
 from pipeline.models.lora_files import BASE_KEY, FAMILY_KEY, WEIGHTS_NAME
 from pipeline.models.noise_schedule import changed_scheduler, read_changes
 from pipeline.models.protocol import LoadedModel
@@ -49,22 +49,13 @@ def attach(model: LoadedModel, cfg: LoraConfig, *, seed: int) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         for name, names in targets.items():
-            model.modules[name].add_adapter(
-                PeftLoraConfig(
-                    r=cfg.rank,
-                    lora_alpha=cfg.alpha,
-                    lora_dropout=cfg.dropout,
-                    use_rslora=cfg.rslora,
-                    use_dora=cfg.dora,
-                    target_modules=names,
-                    # peft takes them for expressions that fit the end of a name.
-                    rank_pattern={
-                        f"^{re.escape(layer)}": ranks[f"{name}.{layer}"]
-                        for layer in names
-                        if f"{name}.{layer}" in ranks
-                    },
-                )
-            )
+            # peft takes them for expressions that fit the end of a name.
+            own = {
+                f"^{re.escape(layer)}": ranks[f"{name}.{layer}"]
+                for layer in names
+                if f"{name}.{layer}" in ranks
+            }
+            model.modules[name].add_adapter(peft_config(cfg, names, own))
 
 
 def by_pattern(key: str, patterns: Mapping[str, V], names: Iterable[str]) -> dict[str, V]:
@@ -164,6 +155,7 @@ class Adapters:
         """Of each variant: one record an adapter with file, sha256, weight."""
         self._names: dict[Path, str] = {}
         self._changes: dict[Path, dict[str, Any]] = {}
+        self._method: Method | None = None
         digests: dict[Path, str] = {}
         for uses in variants:
             records: list[dict[str, str | float]] = []
@@ -218,8 +210,20 @@ class Adapters:
         metadata = _check_base(file, model)
         self._changes[file] = read_changes(metadata, file=file)
         name = f"lora{len(self._names)}"
+        method = method_of(metadata, file=file)
+        if self._method not in (None, method):
+            raise InputError(
+                f"loras: {file} is a {method.value}, the ones before are {self._method.value}; "
+                "one model holds one kind"
+            )
+        self._method = method
         try:
-            self.pipeline.load_lora_weights(file.parent, weight_name=file.name, adapter_name=name)
+            if method is Method.lora:
+                self.pipeline.load_lora_weights(
+                    file.parent, weight_name=file.name, adapter_name=name
+                )
+            else:
+                load_lycoris(model, file, metadata, method=method, name=name)
         except (ValueError, KeyError, RuntimeError) as error:
             line = str(error).splitlines()[0]
             raise InputError(f"loras: {file} does not fit this model ({line})") from error

@@ -19,7 +19,7 @@ from pipeline.core.rundir import RunDir
 from pipeline.core.world import World
 from pipeline.data.conf import Background, DataConfig, MoreData
 from pipeline.generate.conf import Precision, SamplerConfig
-from pipeline.models.conf import FamilyName, LoraConfig, ModelConfig, Targets
+from pipeline.models.conf import FamilyName, LoraConfig, Method, ModelConfig, Targets
 from pipeline.models.sums import check_sums
 from repro.compare import compare_runs, trace
 from tests.fakes.ranks import finish, start, train_here
@@ -134,6 +134,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "lora": LoraConfig(rank=2, lr_ratio_b=4.0, rank_pattern={"mid_block": 3}),
         "optim": OptimConfig(lr=1e-3, lr_pattern={"up_blocks": 0.5}),
     },
+    "LoKr": {"lora": LoraConfig(rank=2, method=Method.lokr)},
     "Prodigy": {"optim": OptimConfig(name=OptimizerName.prodigy, lr=1.0, warmup_images=12)},
     "DoRA": {"lora": LoraConfig(rank=2, dora=True)},
     "all weights, no average": {"adapter": Adapter.full, "ema_half_life_images": 0},
