@@ -48,8 +48,8 @@ class OptimizerName(Enum):
     """Finds its own rate (Mishchenko and Defazio 2023, arXiv 2306.06101); ``lr`` is a factor of it,
     1 as a rule. Needs the package prodigyopt."""
     adamw8bit = "adamw8bit"
-    """Moments in 8 bits, blockwise (Dettmers et al. 2021, arXiv 2110.02861). Needs a GPU and the
-    package bitsandbytes; not measured on GPU."""
+    """Moments in 8 bits, blockwise, of tensors from 4096 values up (Dettmers et al. 2021, arXiv
+    2110.02861). Needs the package bitsandbytes; not measured on GPU."""
 
 
 class LrScaling(Enum):

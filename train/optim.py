@@ -16,6 +16,7 @@ RATE_FACTOR = "rate_factor"
 SECOND_FACTOR = ".lora_B."
 GROUP_NUMBERS = ("d", "d_max", "d_hat", "d_numerator", "d_denom", "k")
 """What Prodigy keeps of its own in the groups, the same in each."""
+TABLES = ("qmap1", "qmap2")
 PACKAGES = {"prodigyopt": "prodigyopt==1.1.2", "bitsandbytes": "bitsandbytes==0.50.2"}
 
 
@@ -30,8 +31,8 @@ def build_optimizer(
         lr_ratio_b: Rate of adapters' second factors over that of their first (LoRA+).
 
     Raises:
-        InputError: A pattern of ``lr_pattern`` fits nothing, or the optimiser's package or GPU is
-            not there.
+        InputError: A pattern of ``lr_pattern`` fits nothing, or the optimiser's package is not
+            there.
     """
     factors = by_pattern("optim.lr_pattern", cfg.lr_pattern, named)
     groups: dict[float, list[nn.Parameter]] = {}
@@ -51,9 +52,6 @@ def build_optimizer(
         advised = {"use_bias_correction": True, "safeguard_warmup": True}
         optimizer = _package("prodigyopt", cfg).Prodigy(params, **settings, **advised)
     elif cfg.name is OptimizerName.adamw8bit:
-        device = next(iter(named.values())).device.type
-        if device != "cuda":
-            raise InputError(f"optim.name: adamw8bit needs a GPU, this device is {device}")
         optimizer = _package("bitsandbytes", cfg).optim.AdamW8bit(params, **settings)
     else:
         optimizer = torch.optim.AdamW(params, **settings, fused=True)
@@ -70,8 +68,9 @@ def optimizer_tensors(
     optimizer: torch.optim.Optimizer, named: Mapping[str, nn.Parameter]
 ) -> dict[str, Tensor]:
     """Return the optimiser's state as ``<key>.<parameter>``; empty before the first step."""
+    # bitsandbytes shares its tables among parameters, and a file takes no tensor twice.
     return {
-        f"{key}.{name}": torch.as_tensor(value)
+        f"{key}.{name}": value.clone() if key in TABLES else torch.as_tensor(value)
         for name, parameter in named.items()
         for key, value in optimizer.state.get(parameter, {}).items()
     }

@@ -136,6 +136,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "LoKr": {"lora": LoraConfig(rank=2, method=Method.lokr)},
     "Prodigy": {"optim": OptimConfig(name=OptimizerName.prodigy, lr=1.0, warmup_images=12)},
+    "8-bit AdamW": {"optim": OptimConfig(name=OptimizerName.adamw8bit, lr=1e-3)},
     "DoRA": {"lora": LoraConfig(rank=2, dora=True)},
     "all weights, no average": {"adapter": Adapter.full, "ema_half_life_images": 0},
     "two data sets": {},
@@ -143,10 +144,14 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
+NEEDS = {"Prodigy": "prodigyopt", "8-bit AdamW": "bitsandbytes"}
+"""Packages that no lock lists: the recipes are for those who have them."""
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_goes_on_exactly(smoke_data: Path, tmp_path: Path, recipe: str) -> None:
-    if recipe == "Prodigy":
-        pytest.importorskip("prodigyopt")
+    if recipe in NEEDS:
+        pytest.importorskip(NEEDS[recipe])
     changes = {"data": mixed(smoke_data)} if recipe == "two data sets" else RECIPES[recipe]
     cfg = config(
         smoke_data, num_images=24, log_every=12, validate_every=0, sample_every=0, **changes
