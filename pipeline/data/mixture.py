@@ -81,7 +81,11 @@ def join_sets(cfg: DataConfig, first: Dataset) -> tuple[Split, list[Part], list[
                   trigger=cfg.trigger)]  # fmt: skip
     told = []
     for number, more in enumerate(cfg.more):
-        dataset = Dataset.open(more.path)
+        try:
+            dataset = Dataset.open(more.path)
+        except InputError as error:
+            told_of = str(error).removeprefix("data.path: ")
+            raise InputError(f"data.more: {told_of}") from None
         if dataset.size_px != first.size_px:
             raise InputError(
                 f"data.more: {more.path} holds images of {dataset.size_px} px, {cfg.path} of "

@@ -90,7 +90,7 @@ def test_sets_are_put_one_after_the_other(smoke_data: Path) -> None:
 
 
 def test_a_set_that_does_not_fit_is_named(smoke_data: Path, other: Path, tmp_path: Path) -> None:
-    for path, word in ((other, "16 px"), (tmp_path, "dataset.json")):
+    for path, word in ((other, "16 px"), (tmp_path, "^data.more: .*dataset.json")):
         cfg = DataConfig(path=smoke_data, more=[MoreData(path=path)])
         with pytest.raises(InputError, match=word):
             join_sets(cfg, Dataset.open(smoke_data))
