@@ -9,7 +9,7 @@ from enum import Enum
 
 from pipeline.data.conf import DataConfig
 from pipeline.generate.conf import Precision, SamplerConfig
-from pipeline.models.conf import LoraConfig, ModelConfig
+from pipeline.models.conf import LoraConfig, ModelConfig, check_pattern
 
 
 class Adapter(Enum):
@@ -28,6 +28,40 @@ class Prediction(Enum):
     x0 = "x0"
 
 
+class Weighting(Enum):
+    """How errors are weighed over noise levels, told as the weight of an error in x0."""
+
+    none = "none"
+    """All alike in what is predicted."""
+    min_snr = "min_snr"
+    """min(SNR, ``min_snr_gamma``) (Hang et al. 2023, arXiv 2303.09556)."""
+    debiased = "debiased"
+    """sqrt(SNR), 1 / sqrt(SNR) in epsilon (Yu et al. 2023, arXiv 2310.08442)."""
+
+
+class OptimizerName(Enum):
+    """What turns gradients into steps."""
+
+    adamw = "adamw"
+    """Of torch, fused."""
+    prodigy = "prodigy"
+    """Finds its own rate (Mishchenko and Defazio 2023, arXiv 2306.06101); ``lr`` is a factor of it,
+    1 as a rule. Needs the package prodigyopt."""
+    adamw8bit = "adamw8bit"
+    """Moments in 8 bits, blockwise, of tensors from 4096 values up (Dettmers et al. 2021, arXiv
+    2110.02861). Needs the package bitsandbytes; not measured on GPU."""
+
+
+class LrScaling(Enum):
+    """How the rate follows the batch, beside ``reference_batch_size``."""
+
+    none = "none"
+    linear = "linear"
+    """By the ratio (Goyal et al. 2017, arXiv 1706.02677)."""
+    sqrt = "sqrt"
+    """By its square root, which keeps Adam's noise (Malladi et al. 2022, arXiv 2205.10287)."""
+
+
 class LrSchedule(Enum):
     """Shape of the learning rate after warm-up."""
 
@@ -37,8 +71,10 @@ class LrSchedule(Enum):
 
 @dataclass(kw_only=True, slots=True)
 class OptimConfig:
-    """AdamW and its learning rate."""
+    """The optimiser and its learning rate."""
 
+    name: OptimizerName = OptimizerName.adamw
+    """Which optimiser."""
     lr: float = 1e-4
     """Peak learning rate."""
     beta1: float = 0.9
@@ -57,6 +93,14 @@ class OptimConfig:
     """Where a cosine ends, as a share of ``lr``."""
     max_grad_norm: float = 1.0
     """Gradients are clipped to this norm; 0 leaves them."""
+    scale_lr: LrScaling = LrScaling.none
+    """Whether ``lr`` is meant for ``reference_batch_size`` and follows ``batch_size`` from there.
+    The number of ranks changes nothing: a batch is counted over all of them."""
+    reference_batch_size: int = 64
+    """Images a step that ``lr`` was found with."""
+    lr_pattern: dict[str, float] = field(default_factory=dict)
+    """Factors of the rate of some weights, by a regular expression found in their full name, such
+    as ``unet.up_blocks``: the last that fits counts, one that fits nothing is an error."""
 
     def __post_init__(self) -> None:
         if self.lr <= 0:
@@ -71,6 +115,15 @@ class OptimConfig:
                 raise ValueError(f"optim.{name}: {getattr(self, name)} is below 0")
         if not 0.0 <= self.min_lr_ratio <= 1.0:
             raise ValueError(f"optim.min_lr_ratio: {self.min_lr_ratio} is outside 0..1")
+        self._check_factors()
+
+    def _check_factors(self) -> None:
+        if self.reference_batch_size < 1:
+            raise ValueError(f"optim.reference_batch_size: {self.reference_batch_size} is below 1")
+        for pattern, factor in self.lr_pattern.items():
+            check_pattern("optim.lr_pattern", pattern)
+            if factor < 0:
+                raise ValueError(f"optim.lr_pattern: {pattern}={factor} is below 0")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -79,14 +132,47 @@ class LossConfig:
 
     prediction: Prediction = Prediction.model
     """Training target."""
+    weighting: Weighting = Weighting.min_snr
+    """How much each noise level counts."""
     min_snr_gamma: float = 5.0
-    """Clamp of the signal-to-noise weight (Hang et al. 2023, arXiv 2303.09556); 0 is off."""
+    """Clamp of ``weighting=min_snr``; 0 weighs all levels alike."""
+    zero_terminal_snr: bool = False
+    """Rescale the noise schedule so that its last step is noise alone, which is where sampling
+    begins (Lin et al. 2024, arXiv 2305.08891). Needs v-prediction and a weighting that does not
+    leave that step out; the LoRA says so in its header, and generation follows it."""
     noise_offset: float = 0.0
     """Strength of a constant a channel added to the noise; 0 is off."""
+    pyramid_noise: float = 0.0
+    """Noise of half, a quarter, ... of the side added to the noise, each this many times as strong
+    as the one before, the sum scaled back to unit variance; 0 is off, below 1."""
+    transparent_weight: float = 1.0
+    """What the colour of a transparent pixel counts beside an opaque one's 1; 0: transparent pixels
+    do not teach. Alpha itself always counts; a VAE's latent cell counts by its pixels' mean."""
+
+    @property
+    def schedule_changes(self) -> dict[str, str | bool]:
+        """What differs from the base's noise schedule, in diffusers' words."""
+        names = {"epsilon": "epsilon", "v": "v_prediction", "x0": "sample"}
+        changes: dict[str, str | bool] = {}
+        if self.prediction is not Prediction.model:
+            changes["prediction_type"] = names[self.prediction.value]
+        if self.zero_terminal_snr:
+            changes["rescale_betas_zero_snr"] = True
+        return changes
 
     def __post_init__(self) -> None:
         if self.min_snr_gamma < 0 or self.noise_offset < 0:
             raise ValueError("loss.min_snr_gamma and loss.noise_offset are not below 0")
+        if not 0.0 <= self.pyramid_noise < 1.0:
+            raise ValueError(f"loss.pyramid_noise: {self.pyramid_noise} is outside 0..1")
+        if not 0.0 <= self.transparent_weight <= 1.0:
+            raise ValueError(f"loss.transparent_weight: {self.transparent_weight} is outside 0..1")
+        weighs = self.weighting is Weighting.min_snr and self.min_snr_gamma > 0
+        if self.zero_terminal_snr and (weighs or self.weighting is Weighting.debiased):
+            raise ValueError(
+                f"loss.weighting: {self.weighting.value} counts nothing at the step of noise alone "
+                "that loss.zero_terminal_snr makes; set loss.weighting=none"
+            )
 
 
 @dataclass(kw_only=True, slots=True)
@@ -154,3 +240,9 @@ class TrainConfig:
                 raise ValueError(f"{name}: {getattr(self, name)} is below {bound}")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout: {self.dropout} is outside 0..1")
+        differs = self.optim.lr_pattern or self.lora.lr_ratio_b != 1
+        if self.optim.name is OptimizerName.prodigy and differs:
+            raise ValueError(
+                "optim.name: prodigy finds one rate for all; leave optim.lr_pattern and "
+                "lora.lr_ratio_b as they are"
+            )

@@ -16,9 +16,13 @@ from pipeline.core.rundir import RunDir
 from pipeline.core.timing import Stopwatch
 from pipeline.core.world import World
 from pipeline.data.batch import Batch
-from train.optim import load_optimizer_tensors, optimizer_tensors
+from train.optim import (
+    load_optimizer_numbers,
+    load_optimizer_tensors,
+    optimizer_numbers,
+    optimizer_tensors,
+)
 from train.samples import draw_samples, join_grid, swapped
-from train.schedule import learning_rate
 from train.step import Trainer
 from train.validation import validation_loss
 
@@ -67,10 +71,9 @@ class RunEvents:
         rate = (position - self._images_at_lap) / self._watch.lap_s()
         self._images_at_lap = position
         cfg = trainer.cfg
-        lr = learning_rate(position - cfg.batch_size, total_images=cfg.num_images, cfg=cfg.optim)
         row = {
             "train/loss": loss,
-            "train/lr": lr,
+            "train/lr": trainer.rate_at(position - cfg.batch_size),
             "train/grad_norm": float(trainer.grad_norm.item()),
             "speed/img_per_s": rate,
         }
@@ -197,6 +200,7 @@ def restore(trainer: Trainer, found: Checkpoint, world: World) -> None:
     load_optimizer_tensors(
         trainer.optimizer.optimizer, trainer.named, found.tensors.get("optimizer", {})
     )
+    load_optimizer_numbers(trainer.optimizer.optimizer, found.state.get("optimizer", {}))
     if trainer.ema is not None:
         trainer.ema.load(found.tensors["ema"])
     trainer.num_images = found.num_images
@@ -212,6 +216,9 @@ def restore(trainer: Trainer, found: Checkpoint, world: World) -> None:
 
 def _state(trainer: Trainer, world: World) -> dict[str, Any]:
     state: dict[str, Any] = {"world_size": world.world_size}
+    numbers = optimizer_numbers(trainer.optimizer.optimizer)
+    if numbers:
+        state["optimizer"] = numbers
     if trainer.accelerator.scaler is not None:
         state["scaler"] = trainer.accelerator.scaler.state_dict()
     return state

@@ -1,5 +1,6 @@
 """What a finished run leaves for others: a LoRA in two forms, or a whole model."""
 
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from pipeline.core.rundir import RunDir
 from pipeline.data.dataset import Dataset
 from pipeline.models import lora
 from pipeline.models.lora_files import save_lora
+from pipeline.models.noise_schedule import SCHEDULE_KEY
 from pipeline.models.protocol import LoadedModel
 from pipeline.models.sums import write_sums
 from train.conf import Adapter, TrainConfig
@@ -35,6 +37,11 @@ def export(
         "ss_dataset_digest": dataset.digest,
         "dgx_pixels_num_images": str(cfg.num_images),
     }
+    if cfg.data.more:
+        digests = [Dataset.open(more.path).digest for more in cfg.data.more]
+        metadata["dgx_pixels_more_dataset_digests"] = json.dumps(digests)
+    if cfg.loss.schedule_changes:
+        metadata[SCHEDULE_KEY] = json.dumps(cfg.loss.schedule_changes, sort_keys=True)
     files = save_lora(model, cfg.lora, run_dir.lora, weights=weights, metadata=metadata)
     log.info("LoRA: %s", files["diffusers"])
 

@@ -16,17 +16,21 @@ from pipeline.core.world import World
 from pipeline.data.conf import Background
 from pipeline.data.dataset import Dataset
 from pipeline.data.loader import Loader
+from pipeline.data.mixture import join_sets, told_shares
 from pipeline.models import lora
+from pipeline.models.noise_schedule import change_schedule
 from pipeline.models.protocol import LoadedModel
 from pipeline.models.registry import load_model
-from train.conf import Adapter, Prediction, TrainConfig
+from train.conf import Adapter, TrainConfig
 from train.distributed import build_accelerator, same_everywhere
 from train.ema import Ema
 from train.events import RunEvents, restore
 from train.export import export
+from train.identity import identity
 from train.loop import train
 from train.optim import build_optimizer
 from train.step import Objective, Trainer
+from train.told import told_in_steps
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +64,11 @@ def run_training(
         world, precision=cfg.precision, num_accumulation_steps=cfg.num_accumulation_steps
     )
     dataset = Dataset.open(cfg.data.path)
+    joined, parts, more = join_sets(cfg.data, dataset)
     model = _build_model(cfg, world)
     check_fit(cfg, model, size_px=dataset.size_px)
     named = lora.trainable(model)
-    optimizer = build_optimizer(named, cfg.optim)
+    optimizer = build_optimizer(named, cfg.optim, lr_ratio_b=cfg.lora.lr_ratio_b)
     ema = (
         Ema(named, half_life_images=cfg.ema_half_life_images) if cfg.ema_half_life_images else None
     )
@@ -73,7 +78,7 @@ def run_training(
     checkpoints = Checkpoints(
         run_dir.checkpoints,
         keep=cfg.keep_checkpoints,
-        identity=identity(cfg, model_digest=model.digest, dataset=dataset),
+        identity=identity(cfg, model_digest=model.digest, dataset=dataset, more=more),
     )
     found = checkpoints.latest()
     _agree(found)
@@ -83,7 +88,11 @@ def run_training(
         restore(trainer, found, world)
         log.info("resumed at %d images from %s", found.num_images, found.path)
 
-    splits = {name: dataset.split(name) for name in ("train", "validation")}
+    for line in told_in_steps(cfg, world, found):
+        log.info(line)
+    for line in told_shares(cfg.data, parts) if more else ():
+        log.info(line)
+    splits = {"train": joined, "validation": dataset.split("validation")}
     loaders = {
         name: Loader(
             split,
@@ -93,6 +102,8 @@ def run_training(
             run_seed=cfg.seed,
             device=world.device,
             num_threads=cfg.data.num_threads or world.num_threads,
+            with_alpha=cfg.loss.transparent_weight < 1,
+            parts=parts if name == "train" else None,
         )
         for name, split in splits.items()
         if len(split)
@@ -186,61 +197,6 @@ def check_fit(cfg: TrainConfig, model: LoadedModel, *, size_px: int) -> None:
         )
 
 
-def identity(cfg: TrainConfig, *, model_digest: str, dataset: Dataset) -> dict[str, str]:
-    """Return what a run may not change between save and resume; not the number of ranks."""
-    fixed = {
-        "model": model_digest,
-        "data": dataset.digest,
-        "data.flip_ok": dataset.flip_ok,
-        "seed": cfg.seed,
-        "adapter": cfg.adapter.value,
-        "batch_size": cfg.batch_size,
-        "num_images": cfg.num_images,
-        "ema_half_life_images": cfg.ema_half_life_images,
-        "precision": cfg.precision.value,
-        "dropout": cfg.dropout,
-    }
-    for prefix, part, keys in (
-        (
-            "lora",
-            cfg.lora,
-            ("rank", "alpha", "targets", "dropout", "rslora", "dora", "text_encoder"),
-        ),
-        ("loss", cfg.loss, ("prediction", "min_snr_gamma", "noise_offset")),
-        (
-            "optim",
-            cfg.optim,
-            (
-                "lr",
-                "beta1",
-                "beta2",
-                "eps",
-                "weight_decay",
-                "warmup_images",
-                "schedule",
-                "min_lr_ratio",
-                "max_grad_norm",
-            ),
-        ),
-        (
-            "data",
-            cfg.data,
-            (
-                "pixel_scale",
-                "background",
-                "background_rgb",
-                "flip",
-                "caption_dropout",
-                "recolour",
-                "recolour_word",
-                "trigger",
-            ),
-        ),
-    ):
-        fixed |= {f"{prefix}.{key}": getattr(part, key) for key in keys}
-    return {key: str(getattr(value, "value", value)) for key, value in fixed.items()}
-
-
 def sample_prompts(cfg: TrainConfig, captions: list[str]) -> list[str]:
     """Return ``num_samples`` prompts: the user's in turn, or the first distinct captions."""
     trigger = cfg.data.trigger
@@ -250,10 +206,7 @@ def sample_prompts(cfg: TrainConfig, captions: list[str]) -> list[str]:
 
 def _build_model(cfg: TrainConfig, world: World) -> LoadedModel:
     model = load_model(cfg.model, device=world.device)
-    if cfg.loss.prediction is not Prediction.model:
-        names = {"epsilon": "epsilon", "v": "v_prediction", "x0": "sample"}
-        asked = names[cfg.loss.prediction.value]
-        model.pipeline.scheduler.register_to_config(prediction_type=asked)
+    change_schedule(model, cfg.loss.schedule_changes)
     _set_dropout(model, cfg.dropout)
     if cfg.adapter is Adapter.full:
         lora.unfreeze(model)

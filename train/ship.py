@@ -78,14 +78,17 @@ def _provenance(run: RunDir, record: dict[str, Any]) -> dict[str, Any]:
     learnt = read_json(manifests[-1])["identity"]["data"]
     if learnt != dataset.digest:
         raise InputError(f"{dataset.path}: not the data the run learnt ({learnt[:12]}...)")
-    return {
+    more = [Dataset.open(Path(each["path"])) for each in config["data"].get("more", [])]
+    all_of_it = [dataset, *more]
+    told = {"more_dataset_digests": [each.digest for each in more]} if more else {}
+    return told | {
         "command": origin.get("command", f"python -m jobs.train +experiment={config['name']}"),
         "commit": origin["commit"],
         "uncommitted_changes": origin["diff_sha256"] is not None,
         "lock_sha256": origin["lock_sha256"],
         "dataset": dataset.card["name"],
         "dataset_digest": dataset.digest,
-        "licences": sorted({row["licence"] for row in dataset.card["licences"]}),
+        "licences": sorted({row["licence"] for one in all_of_it for row in one.card["licences"]}),
         "figures": {key: record["figures"][key] for key in KEPT if key in record["figures"]},
         "attempts_time_h": [round(a.get("elapsed_s", 0.0) / 3600, 2) for a in record["attempts"]],
         "packages": read_json(run.env_json)["packages"],

@@ -16,7 +16,9 @@ from pipeline.data.batch import Batch
 from pipeline.models.protocol import LoadedModel
 from train.conf import LossConfig, TrainConfig
 from train.ema import Ema
-from train.loss import add_noise, min_snr_weight, training_target
+from train.loss import add_noise, level_weight, sample_error, training_target
+from train.noise import training_noise
+from train.optim import set_rate
 from train.schedule import learning_rate
 
 
@@ -45,8 +47,20 @@ class Objective(nn.Module):
         noise_BCHW: Float[Tensor, "B c h w"],
         timesteps_B: Int64[Tensor, " B"],
         posterior_BCHW: Tensor | None,
+        alpha_B1HW: Float[Tensor, "B 1 H W"] | None,
+        weights_B: Float[Tensor, " B"] | None = None,
     ) -> Float[Tensor, " B"]:
-        """Return each sample's weighted mean squared error."""
+        """Return each sample's weighted mean squared error.
+
+        Args:
+            pixels_BCHW: As the loader gives them.
+            captions: One a sample.
+            noise_BCHW: What is added to the latents.
+            timesteps_B: How much of it.
+            posterior_BCHW: Noise of a VAE's posterior; None takes its mode.
+            alpha_B1HW: Opacity, 0 to 1, where ``transparent_weight`` asks for it.
+            weights_B: What each sample counts, where not all count 1.
+        """
         model, family = self.model, self.model.family
         with torch.no_grad():
             x0_BCHW = family.encode_pixels(model.pipeline, pixels_BCHW, posterior_BCHW)
@@ -56,8 +70,13 @@ class Objective(nn.Module):
         x_BCHW = add_noise(x0_BCHW, noise_BCHW, alpha_bar_B)
         answer_BCHW = family.predict(self.parts["unet"], x_BCHW, timesteps_B, conditioning)
         target_BCHW = training_target(model.prediction, x0_BCHW, noise_BCHW, alpha_bar_B)
-        error_B = (answer_BCHW.float() - target_BCHW).square().mean(dim=(1, 2, 3))
-        return error_B * min_snr_weight(model.prediction, alpha_bar_B, self.cfg.min_snr_gamma)
+        weights_BCHW = None
+        if alpha_B1HW is not None:
+            least = self.cfg.transparent_weight
+            weights_BCHW = family.loss_weights(least + (1 - least) * alpha_B1HW)
+        error_B = sample_error(answer_BCHW, target_BCHW, weights_BCHW)
+        weighted_B = error_B * level_weight(model.prediction, alpha_bar_B, self.cfg)
+        return weighted_B if weights_B is None else weighted_B * weights_B
 
 
 class Trainer:
@@ -89,9 +108,7 @@ class Trainer:
     def step(self, batches: Iterator[Batch]) -> None:
         """Collective: take one optimiser step over ``num_accumulation_steps`` micro-batches."""
         cfg = self.cfg
-        lr = learning_rate(self.num_images, total_images=cfg.num_images, cfg=cfg.optim)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        set_rate(self.optimizer, self.rate_at(self.num_images))
         losses = []
         for _ in range(cfg.num_accumulation_steps):
             batch = next(batches)
@@ -108,14 +125,19 @@ class Trainer:
         if self.ema is not None:
             self.ema.update(self.num_images, batch_size=cfg.batch_size)
 
+    def rate_at(self, num_images: int) -> float:
+        """Return the schedule's rate of the step that begins at ``num_images``."""
+        cfg = self.cfg
+        return learning_rate(
+            num_images, total_images=cfg.num_images, batch_size=cfg.batch_size, cfg=cfg.optim
+        )
+
     def inputs(self, batch: Batch) -> dict[str, Any]:
         """Add the noise and timesteps that belong to the batch's global indices."""
         cfg, model = self.cfg, self.objective.model
-        noise_BCHW = sample_noise(cfg.seed, "noise", batch.indices, shape=model.latent_shape)
-        if cfg.loss.noise_offset:
-            channels = model.latent_shape[0]
-            offset = sample_noise(cfg.seed, "noise_offset", batch.indices, shape=(channels, 1, 1))
-            noise_BCHW = noise_BCHW + cfg.loss.noise_offset * offset
+        noise_BCHW = training_noise(
+            cfg.loss, run_seed=cfg.seed, indices=batch.indices, shape=model.latent_shape
+        )
         timesteps_B = sample_timesteps(
             cfg.seed, "timestep", batch.indices, num_timesteps=len(model.alphas_cumprod)
         )
@@ -125,12 +147,16 @@ class Trainer:
         # Dropout layers draw from torch's own generator: keyed by position like everything else.
         seed_everything(cfg.seed, "dropout", batch.indices[0])
         device = self.accelerator.device
-        return {
+        told = {}
+        if batch.loss_weights is not None:
+            told["weights_B"] = torch.tensor(batch.loss_weights, device=device)
+        return told | {
             "pixels_BCHW": batch.pixels_BCHW.to(device),
             "captions": batch.captions,
             "noise_BCHW": noise_BCHW.to(device),
             "timesteps_B": timesteps_B.to(device),
             "posterior_BCHW": None if posterior is None else posterior.to(device),
+            "alpha_B1HW": None if batch.alpha_B1HW is None else batch.alpha_B1HW.to(device),
         }
 
     def _clip(self) -> None:

@@ -46,6 +46,9 @@ def validation_loss(
                 noise_BCHW=noise_BCHW.to(accelerator.device),
                 timesteps_B=timesteps_B.to(accelerator.device),
                 posterior_BCHW=None,
+                alpha_B1HW=(
+                    None if batch.alpha_B1HW is None else batch.alpha_B1HW.to(accelerator.device)
+                ),
             )
         total += losses_B.double().sum()
     summed = accelerator.reduce(total, reduction="sum")

@@ -18,3 +18,7 @@ class Batch:
     """Global indices: position in the run's stream, over all ranks."""
     sample_ids: list[int]
     """Which image of the split each one is."""
+    alpha_B1HW: Float[Tensor, "B 1 H W"] | None = None
+    """Opacity, 0 to 1, where it was asked for."""
+    loss_weights: list[float] | None = None
+    """What each sample counts in a loss, where not all count 1."""

@@ -2,6 +2,8 @@
 
 import re
 
+from pipeline.core.seeds import derive_permutation
+
 SEPARATORS = re.compile(r"[\W_]+")
 NUMBER = re.compile(r"\d+")
 CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -21,3 +23,11 @@ def caption_of(stem: str) -> str:
 def group_of(folder: str, stem: str) -> str:
     """Return the group of a file, its folder and its name without numbers: frames stay together."""
     return f"{folder}/{' '.join(words(stem))}"
+
+
+def shuffled_tags(caption: str, *, keep: int, run_seed: int, index: int) -> str:
+    """Put comma-separated parts in an order that belongs to the position; the first stay."""
+    tags = [tag.strip() for tag in caption.split(",")]
+    head, rest = tags[:keep], tags[keep:]
+    order = derive_permutation(run_seed, "tags", index, size=len(rest))
+    return ", ".join([*head, *(rest[i] for i in order)])

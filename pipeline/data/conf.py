@@ -102,6 +102,30 @@ class PrepareConfig:
 
 
 @dataclass(kw_only=True, slots=True)
+class MoreData:
+    """One more data set of a run, beside the first.
+
+    A set of the base's own pictures of the class, with captions of the class alone, is prior
+    preservation (Ruiz et al. 2022, arXiv 2208.12242, section 3.2).
+    """
+
+    path: Path
+    """Folder that ``jobs.prepare`` made, of the same side; its training images are taken."""
+    weight: int = 1
+    """Images of this set in each round of as many images as all weights add up to."""
+    loss_weight: float = 1.0
+    """What an image of this set counts in the loss."""
+    trigger: str = ""
+    """Words put before its captions, in place of ``data.trigger``."""
+
+    def __post_init__(self) -> None:
+        if self.weight < 1:
+            raise ValueError(f"data.more.weight: {self.weight} is below 1")
+        if self.loss_weight < 0:
+            raise ValueError(f"data.more.loss_weight: {self.loss_weight} is below 0")
+
+
+@dataclass(kw_only=True, slots=True)
 class DataConfig:
     """What a trainer reads and how it is turned into tensors."""
 
@@ -122,8 +146,19 @@ class DataConfig:
     """Share of samples whose red, green and blue trade places, 0 to 1; captions follow."""
     recolour_word: str = "recoloured"
     """Word put after the caption of such a sample where no colour word tells the change."""
+    hue: float = 0.0
+    """Share of samples whose hues are all turned by one angle, 0 to 1: ramps stay as bright and
+    colours as many. Colour words leave the caption, and ``recolour_word`` comes after it."""
     trigger: str = ""
     """Words put before every caption."""
+    shuffle_tags: bool = False
+    """Put a caption's comma-separated parts in another order each time."""
+    keep_tags: int = 0
+    """Parts at the beginning that stay where they are."""
+    weight: int = 1
+    """Images of this set in each round of as many images as all weights add up to."""
+    more: list[MoreData] = field(default_factory=list)
+    """Further sets to train on. Validation looks at this one alone."""
     cache_gib: float = 4.0
     """GiB a rank. A data set whose pixels fit as float32 is decoded once; 0 decodes each time."""
     num_threads: int = 0
@@ -132,7 +167,10 @@ class DataConfig:
     def __post_init__(self) -> None:
         if self.pixel_scale < 1:
             raise ValueError(f"data.pixel_scale: {self.pixel_scale} is below 1")
-        for name in ("caption_dropout", "recolour"):
+        for name, least in (("weight", 1), ("keep_tags", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"data.{name}: {getattr(self, name)} is below {least}")
+        for name in ("caption_dropout", "recolour", "hue"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"data.{name}: {getattr(self, name)} is outside 0..1")
         if len(self.background_rgb) != 3 or any(not 0 <= c <= 255 for c in self.background_rgb):

@@ -44,6 +44,7 @@ def build_pipeline(
     pixel_scale: int,
     background: Background,
     recolours: bool,
+    with_alpha: bool,
     is_ready: bool,
     device: str,
     num_threads: int,
@@ -61,6 +62,7 @@ def build_pipeline(
         pixel_scale: Integer enlargement.
         background: What alpha becomes.
         recolours: Whether channels may trade places.
+        with_alpha: Whether alpha comes as a fourth channel where a background hides it too.
         is_ready: Whether images went through ``make_ready``.
         device: ``cpu`` or ``cuda:<index>``: where the transforms run. PNG decodes on the CPU
             whatever the device; DALI has no GPU decoder for it.
@@ -93,7 +95,8 @@ def build_pipeline(
         if not keeps_alpha:
             colour = rest[0].gpu() if on_gpu else rest[0]
             share = out[3:] / 255.0
-            out = (out[:3] * share + colour * (1.0 - share)) / 127.5 - 1.0
+            over = (out[:3] * share + colour * (1.0 - share)) / 127.5 - 1.0
+            out = fn.cat(over, share * 2.0 - 1.0, axis=0) if with_alpha else over
         if pixel_scale > 1:
             # Last: everything before is by the pixel, and there are fewer of them.
             side = float(size_px * pixel_scale)

@@ -8,6 +8,7 @@
 
 import json
 import mmap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +39,18 @@ class Split:
         self._extents: list[Extent] = []
         for shard in shards:
             self._open(folder / shard["file"], folder / shard["index"], shard["num_images"])
+
+    @classmethod
+    def joined(cls, splits: "Sequence[Split]") -> "Split":
+        """Put the images of several splits one after the other."""
+        if len(splits) == 1:
+            return splits[0]
+        out = cls(Path(), [])
+        for split in splits:
+            first = len(out._maps)
+            out._maps += split._maps
+            out._extents += [Extent(first + e.shard, e.png, e.record) for e in split._extents]
+        return out
 
     def __len__(self) -> int:
         return len(self._extents)

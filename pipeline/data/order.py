@@ -4,16 +4,14 @@ Positions count over all ranks, so the stream is the same on any number of GPUs 
 restart. Nothing here is saved, because nothing has to be.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from jaxtyping import Int64
-
 from pipeline.core.errors import InputError
-from pipeline.core.seeds import derive_permutation, derive_seed, derive_uniform
+from pipeline.core.seeds import derive_seed, derive_uniform
 from pipeline.core.world import World
 from pipeline.data.conf import Background, DataConfig
+from pipeline.data.mixture import Mixture, Part
 from pipeline.data.recolour import AS_THEY_ARE, RECOLOURINGS, Channels
 
 
@@ -28,6 +26,10 @@ class Draw:
     background_rgb: tuple[int, int, int]
     channels: Channels = AS_THEY_ARE
     """Which stored channel each of red, green and blue is taken from."""
+    turns_hue: bool = False
+    shuffles_tags: bool = False
+    part: int = 0
+    """Which of the run's data sets it is from."""
 
     @property
     def is_recoloured(self) -> bool:
@@ -36,36 +38,47 @@ class Draw:
 
 
 class Order:
-    """The stream of one run over a split of ``num_samples`` images."""
+    """The stream of one run over a split of ``num_samples`` images, or over several sets'."""
 
-    def __init__(self, num_samples: int, cfg: DataConfig, *, flip_ok: bool, run_seed: int) -> None:
+    def __init__(
+        self,
+        num_samples: int,
+        cfg: DataConfig,
+        *,
+        flip_ok: bool,
+        run_seed: int,
+        parts: Sequence[Part] | None = None,
+    ) -> None:
         self.num_samples = num_samples
         self.cfg = cfg
-        self.flips = cfg.flip and flip_ok
         self.run_seed = run_seed
         self.solid_rgb = (cfg.background_rgb[0], cfg.background_rgb[1], cfg.background_rgb[2])
-        self._epoch = -1
-        self._permutation: Int64[np.ndarray, " n"] = np.empty(0, dtype=np.int64)
+        alone = Part(num_samples=num_samples, flip_ok=flip_ok, trigger=cfg.trigger)
+        self.parts = parts or [alone]
+        self._mixture = Mixture(self.parts, run_seed=run_seed)
 
     def draw(self, index: int) -> Draw:
         """Return what belongs to the position ``index``, counted over all ranks."""
-        epoch, offset = divmod(index, self.num_samples)
-        if epoch != self._epoch:
-            self._permutation = derive_permutation(
-                self.run_seed, "shuffle", epoch, size=self.num_samples
-            )
-            self._epoch = epoch
+        part, sample_id = self._mixture.at(index)
+        flips = self.cfg.flip and self.parts[part].flip_ok
         seed, dropout = self.run_seed, self.cfg.caption_dropout
         has_caption = not dropout or derive_uniform(seed, "caption_dropout", index) >= dropout
+        # Without a caption nothing could tell a model that the palette is not the artist's.
+        channels = self._channels(index) if has_caption else AS_THEY_ARE
         return Draw(
             index=index,
-            sample_id=int(self._permutation[offset]),
-            is_flipped=self.flips and derive_uniform(seed, "flip", index) < 0.5,
+            sample_id=sample_id,
+            is_flipped=flips and derive_uniform(seed, "flip", index) < 0.5,
             has_caption=has_caption,
             background_rgb=self._background(index),
-            # Without a caption nothing could tell a model that the palette is not the artist's.
-            channels=self._channels(index) if has_caption else AS_THEY_ARE,
+            channels=channels,
+            turns_hue=has_caption and channels == AS_THEY_ARE and self._turns_hue(index),
+            shuffles_tags=self.cfg.shuffle_tags,
+            part=part,
         )
+
+    def _turns_hue(self, index: int) -> bool:
+        return self.cfg.hue > 0 and derive_uniform(self.run_seed, "hue", index) < self.cfg.hue
 
     def _channels(self, index: int) -> Channels:
         share = self.cfg.recolour

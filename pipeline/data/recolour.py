@@ -48,6 +48,16 @@ def recoloured_caption(caption: str, channels: Channels, *, word: str) -> str:
     return told if says_all or not word else f"{told} {word}"
 
 
+def turned_caption(caption: str, *, word: str) -> str:
+    """Leave colour words out of the caption of an image whose hues were turned, and say so."""
+    kept = [each for each in caption.split() if not _is_colour(each)]
+    return " ".join([*kept, *([word] if word else [])])
+
+
+def _is_colour(word: str) -> bool:
+    return not (MIXTURES.keys() | OTHERS).isdisjoint(WORD.findall(word.lower()))
+
+
 def _renamed(word: str, channels: Channels) -> str:
     mixture = MIXTURES.get(word.lower())
     if mixture is None:

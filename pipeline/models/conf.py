@@ -1,5 +1,6 @@
 """Names, units, defaults and checks of everything that concerns models. Standard library only."""
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -25,6 +26,29 @@ class Targets(Enum):
     """Attention, feed-forward and projection layers."""
     all = "all"
     """Every linear and convolution layer."""
+
+
+class Method(Enum):
+    """How an adapter makes a large matrix out of small ones."""
+
+    lora = "lora"
+    """The product of two (Hu et al. 2021, arXiv 2106.09685)."""
+    loha = "loha"
+    """Two such products, entry by entry (Hyeon-Woo et al. 2021, arXiv 2108.06098)."""
+    lokr = "lokr"
+    """A Kronecker product (Yeh et al. 2023, arXiv 2309.14859)."""
+
+
+def check_pattern(key: str, pattern: str) -> None:
+    """Refuse what is no regular expression.
+
+    Raises:
+        ValueError: Naming the key.
+    """
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{key}: {pattern!r} is no regular expression ({error})") from None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -62,6 +86,10 @@ class ModelConfig:
 class LoraConfig:
     """The adapter that is trained."""
 
+    method: Method = Method.lora
+    """Which kind. ``loha`` and ``lokr`` are for the UNet only, take none of ``dropout``,
+    ``rslora``, ``dora`` and ``lr_ratio_b``, and are written in the diffusers form only, which this
+    project reads back."""
     rank: int = 16
     """Inner width of each adapter."""
     alpha: float = 16.0
@@ -77,17 +105,43 @@ class LoraConfig:
     diffusers form only."""
     text_encoder: bool = False
     """Whether the text encoder's attention gets adapters too."""
+    rank_pattern: dict[str, int] = field(default_factory=dict)
+    """Ranks of some layers, by a regular expression found in their full name, such as
+    ``unet.mid_block``: the last that fits counts, one that fits nothing is an error. ``alpha``
+    stays, so a layer counts ``alpha`` over its own rank."""
+    lr_ratio_b: float = 1.0
+    """Learning rate of an adapter's second factor over its first's (LoRA+, Hayou et al. 2024, arXiv
+    2402.12354, which takes 16); 1 is plain LoRA."""
 
     def __post_init__(self) -> None:
+        if self.lr_ratio_b <= 0:
+            raise ValueError(f"lora.lr_ratio_b: {self.lr_ratio_b} is not above 0")
+        for pattern, rank in self.rank_pattern.items():
+            check_pattern("lora.rank_pattern", pattern)
+            if rank < 1:
+                raise ValueError(f"lora.rank_pattern: {pattern}={rank} is below 1")
         if self.rank < 1:
             raise ValueError(f"lora.rank: {self.rank} is below 1")
         if self.alpha <= 0:
             raise ValueError(f"lora.alpha: {self.alpha} is not above 0")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"lora.dropout: {self.dropout} is outside 0..1")
+        self._check_method()
         if self.dora and self.text_encoder:
             # diffusers 0.42.1 does not read a text encoder's magnitudes back.
             raise ValueError("lora.dora: only without lora.text_encoder; set one of them to false")
+
+    def _check_method(self) -> None:
+        plain = {
+            "dropout": self.dropout == 0,
+            "rslora": not self.rslora,
+            "dora": not self.dora,
+            "text_encoder": not self.text_encoder,
+            "lr_ratio_b": self.lr_ratio_b == 1,
+        }
+        for key, is_plain in plain.items():
+            if self.method is not Method.lora and not is_plain:
+                raise ValueError(f"lora.{key}: not with lora.method={self.method.value}")
 
 
 @dataclass(kw_only=True, slots=True)

@@ -7,6 +7,9 @@ import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 
+CELL_PX = 8
+"""Pixels. Side of the square that one latent cell stands on."""
+
 
 class LatentFamily:
     """Pixels to scaled VAE latents and back, and the UNet call."""
@@ -29,6 +32,10 @@ class LatentFamily:
             latents_BCHW / pipeline.vae.config.scaling_factor
         ).sample
         return pixels
+
+    def loss_weights(self, weights_B1HW: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B 1 h w"]:
+        """Weigh a latent cell as the mean of the pixels it stands on."""
+        return nn.functional.avg_pool2d(weights_B1HW, CELL_PX)
 
     def predict(
         self,

@@ -5,22 +5,26 @@ peft does the layers; diffusers' own loader reads the files back (``lora_files``
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
-from peft import LoraConfig as PeftLoraConfig
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from pipeline.core.errors import InputError
 from pipeline.core.files import sha256_file
-from pipeline.models.conf import FamilyName, LoraConfig, LoraUse, Targets
+from pipeline.models.adapter_kinds import load_lycoris, method_of, peft_config
+from pipeline.models.conf import FamilyName, LoraConfig, LoraUse, Method, Targets
 from pipeline.models.lora_files import BASE_KEY, FAMILY_KEY, WEIGHTS_NAME
+from pipeline.models.noise_schedule import changed_scheduler, read_changes
 from pipeline.models.protocol import LoadedModel
 from pipeline.models.sums import check_sums
 
 log = logging.getLogger(__name__)
+
+V = TypeVar("V")
 
 ATTENTION = re.compile(r"\.(to_q|to_k|to_v|to_out\.0)$")
 TEXT_ATTENTION = re.compile(r"\.(q_proj|k_proj|v_proj|out_proj)$")
@@ -31,23 +35,43 @@ def attach(model: LoadedModel, cfg: LoraConfig, *, seed: int) -> None:
 
     Deterministic given ``seed``; torch's own generator is left as it was. The fresh adapter changes
     nothing until it is trained (its second factor is zero).
+
+    Raises:
+        InputError: A pattern of ``rank_pattern`` fits no layer.
     """
+    targets = {
+        name: unet_targets(module, cfg.targets) if name == "unet" else _text(model, name)
+        for name, module in model.modules.items()
+        if name == "unet" or cfg.text_encoder
+    }
+    layers = [f"{name}.{layer}" for name, found in targets.items() for layer in found]
+    ranks = by_pattern("lora.rank_pattern", cfg.rank_pattern, layers)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        for name, module in model.modules.items():
-            if name != "unet" and not cfg.text_encoder:
-                continue
-            names = unet_targets(module, cfg.targets) if name == "unet" else _text(model, name)
-            module.add_adapter(
-                PeftLoraConfig(
-                    r=cfg.rank,
-                    lora_alpha=cfg.alpha,
-                    lora_dropout=cfg.dropout,
-                    use_rslora=cfg.rslora,
-                    use_dora=cfg.dora,
-                    target_modules=names,
-                )
-            )
+        for name, names in targets.items():
+            # peft takes them for expressions that fit the end of a name.
+            own = {
+                f"^{re.escape(layer)}": ranks[f"{name}.{layer}"]
+                for layer in names
+                if f"{name}.{layer}" in ranks
+            }
+            model.modules[name].add_adapter(peft_config(cfg, names, own))
+
+
+def by_pattern(key: str, patterns: Mapping[str, V], names: Iterable[str]) -> dict[str, V]:
+    """Return the values of the names that a pattern is found in; the last one that fits counts.
+
+    Raises:
+        InputError: A pattern fits no name.
+    """
+    names = list(names)
+    found: dict[str, V] = {}
+    for pattern, value in patterns.items():
+        fits = [name for name in names if re.search(pattern, name)]
+        if not fits:
+            raise InputError(f"{key}: {pattern!r} fits no name; one of them is {names[0]}")
+        found |= dict.fromkeys(fits, value)
+    return found
 
 
 def unet_targets(unet: nn.Module, targets: Targets) -> list[str]:
@@ -123,13 +147,15 @@ class Adapters:
 
         Raises:
             InputError: A file is missing, broken, not as its folder's SHA256SUMS lists it, or was
-                trained for another family.
+                trained for another family; or two of a set were trained on different schedules.
         """
         self.pipeline = model.pipeline
         self.variants = variants
         self.records: list[list[dict[str, str | float]]] = []
         """Of each variant: one record an adapter with file, sha256, weight."""
         self._names: dict[Path, str] = {}
+        self._changes: dict[Path, dict[str, Any]] = {}
+        self._method: Method | None = None
         digests: dict[Path, str] = {}
         for uses in variants:
             records: list[dict[str, str | float]] = []
@@ -141,6 +167,8 @@ class Adapters:
                     self._load(model, file)
                 records.append({"file": file.name, "sha256": digests[file], "weight": use.weight})
             self.records.append(records)
+        base = self.pipeline.scheduler
+        self._schedulers = [changed_scheduler(base, self._agreed(uses)) for uses in variants]
         self._fused = False
         if fuse and len(variants) == 1 and variants[0]:
             self.use(0)
@@ -150,7 +178,8 @@ class Adapters:
             self._fused = True
 
     def use(self, variant: int) -> None:
-        """Switch to a set of adapters."""
+        """Switch to a set of adapters and to the noise schedule it was trained on."""
+        self.pipeline.scheduler = self._schedulers[variant]
         if not self._names or self._fused:
             return
         uses = self.variants[variant]
@@ -165,11 +194,36 @@ class Adapters:
         else:
             self.pipeline.disable_lora()
 
+    def _agreed(self, uses: Sequence[LoraUse]) -> dict[str, Any]:
+        found: dict[str, Any] | None = None
+        for use in uses:
+            changes = self._changes[resolve(use.path)]
+            if found is not None and changes != found:
+                raise InputError(
+                    f"loras: {use.path} was trained with {changes or 'the schedule of its base'}, "
+                    f"the one before with {found or 'that of its base'}; no sampler serves both"
+                )
+            found = changes
+        return found or {}
+
     def _load(self, model: LoadedModel, file: Path) -> None:
-        _check_base(file, model)
+        metadata = _check_base(file, model)
+        self._changes[file] = read_changes(metadata, file=file)
         name = f"lora{len(self._names)}"
+        method = method_of(metadata, file=file)
+        if self._method not in (None, method):
+            raise InputError(
+                f"loras: {file} is a {method.value}, the ones before are {self._method.value}; "
+                "one model holds one kind"
+            )
+        self._method = method
         try:
-            self.pipeline.load_lora_weights(file.parent, weight_name=file.name, adapter_name=name)
+            if method is Method.lora:
+                self.pipeline.load_lora_weights(
+                    file.parent, weight_name=file.name, adapter_name=name
+                )
+            else:
+                load_lycoris(model, file, metadata, method=method, name=name)
         except (ValueError, KeyError, RuntimeError) as error:
             line = str(error).splitlines()[0]
             raise InputError(f"loras: {file} does not fit this model ({line})") from error
@@ -197,11 +251,15 @@ def resolve(path: Path) -> Path:
     )
 
 
-def _check_base(file: Path, model: LoadedModel) -> None:
-    """Refuse another family's adapter; warn of one that was trained on another base of its own."""
+def _check_base(file: Path, model: LoadedModel) -> dict[str, str]:
+    """Refuse another family's adapter; warn of one that was trained on another base of its own.
+
+    Returns:
+        The file's metadata.
+    """
     try:
         with safe_open(file, framework="pt") as opened:
-            metadata = opened.metadata() or {}
+            metadata: dict[str, str] = opened.metadata() or {}
     except SafetensorError as error:
         raise InputError(f"loras: {file} is not a whole safetensors file ({error})") from error
     family = model.family_name.value
@@ -215,3 +273,4 @@ def _check_base(file: Path, model: LoadedModel) -> None:
             metadata[BASE_KEY][:12],
             model.digest[:12],
         )
+    return metadata

@@ -22,7 +22,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pipeline.core.files import write_atomic
-from pipeline.models.conf import FamilyName, LoraConfig
+from pipeline.models.conf import FamilyName, LoraConfig, Method
 from pipeline.models.protocol import LoadedModel
 
 log = logging.getLogger(__name__)
@@ -63,16 +63,21 @@ def save_lora(
         metadata: More strings for the header.
 
     Returns:
-        The files by kind, ``diffusers`` and (but for DoRA) ``kohya``.
+        The files by kind, ``diffusers`` and (but for DoRA, LoHa, LoKr, and rank-stabilised layers
+        of several ranks) ``kohya``.
     """
     tensors, adapters = _peft_tensors(model, weights or {})
     header = _header(model, cfg) | dict(metadata or {})
     diffusers_header = header | {"format": "pt", ADAPTER_KEY: json.dumps(adapters, sort_keys=True)}
     files = {"diffusers": folder / WEIGHTS_NAME, "kohya": folder / KOHYA_NAME}
     write_atomic(files["diffusers"], sorted_header(save(tensors, diffusers_header)))
-    if cfg.dora:
-        # No reader here takes the magnitudes of a kohya file, so none is proven: none is written.
-        log.info("no kohya twin: it has no proven form for DoRA")
+    if cfg.dora or cfg.method is not Method.lora:
+        # No reader here takes such a kohya file, so none is proven: none is written.
+        log.info("no kohya twin: no proven form for %s", "DoRA" if cfg.dora else cfg.method.value)
+        del files["kohya"]
+    elif cfg.rslora and cfg.rank_pattern:
+        # Each rank would need another alpha, which diffusers does not read back (0.42.1).
+        log.info("no kohya twin: it has no proven form for rank-stabilised layers of several ranks")
         del files["kohya"]
     else:
         kohya = to_kohya(tensors, cfg, model.family_name)
@@ -155,7 +160,9 @@ def _header(model: LoadedModel, cfg: LoraConfig) -> dict[str, str]:
         "modelspec.implementation": "diffusers",
         "modelspec.resolution": f"{side_px}x{side_px}",
         "modelspec.prediction_type": model.prediction,
-        "ss_network_module": "networks.lora",
+        "ss_network_module": (
+            "networks.lora" if cfg.method is Method.lora else f"peft.{cfg.method.value}"
+        ),
         "ss_network_dim": str(cfg.rank),
         "ss_network_alpha": str(cfg.alpha),
         "ss_base_model_version": ARCHITECTURE[model.family_name],

@@ -166,6 +166,12 @@ class Pixelnano:
         """Unfold channels into pixels."""
         return nn.functional.pixel_shuffle(latents_BCHW, FOLD)
 
+    def loss_weights(self, weights_B1HW: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B c h w"]:
+        """Weigh colours as their pixel; alpha counts 1, or being transparent is not learnt."""
+        colours_BCHW = weights_B1HW.expand(-1, NUM_CHANNELS - 1, -1, -1)
+        weights_BCHW = torch.cat([colours_BCHW, torch.ones_like(weights_B1HW)], dim=1)
+        return nn.functional.pixel_unshuffle(weights_BCHW, FOLD)
+
     def predict(
         self,
         unet: nn.Module,

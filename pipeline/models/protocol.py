@@ -39,6 +39,13 @@ class Family(Protocol):
         """Latents to pixels, not clamped."""
         ...
 
+    def loss_weights(self, weights_B1HW: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B ..."]:
+        """What each value of the latents counts in a loss, given what each pixel's colour counts.
+
+        Broadcasts over the latents' channels where it has one.
+        """
+        ...
+
     def predict(
         self,
         unet: nn.Module,

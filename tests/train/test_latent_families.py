@@ -12,7 +12,7 @@ from pipeline.models.conf import FamilyName, LoraConfig, ModelConfig
 from repro.compare import compare_runs
 from tests.fakes.ranks import finish, start
 from tests.fakes.tiny import build_tiny
-from train.conf import OptimConfig, TrainConfig
+from train.conf import LossConfig, OptimConfig, TrainConfig
 
 
 def config(family: FamilyName, model: Path, data: Path) -> TrainConfig:
@@ -21,6 +21,7 @@ def config(family: FamilyName, model: Path, data: Path) -> TrainConfig:
         data=DataConfig(path=data, pixel_scale=2, background=Background.random),
         lora=LoraConfig(rank=2, text_encoder=True),
         optim=OptimConfig(lr=1e-3),
+        loss=LossConfig(pyramid_noise=0.3, transparent_weight=0.2),
         sampler=SamplerConfig(num_steps=2),
         num_images=32,
         batch_size=8,

@@ -1,33 +1,47 @@
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
-from train.conf import LrSchedule, OptimConfig
+from train.conf import LossConfig, LrSchedule, OptimConfig, Weighting
 from train.ema import Ema, ema_decay
 from train.loop import train
-from train.loss import add_noise, min_snr_weight, training_target
+from train.loss import add_noise, level_weight, sample_error, training_target
 from train.schedule import learning_rate
 
 
 def test_rate_rises_then_falls_to_its_floor() -> None:
     cfg = OptimConfig(lr=1.0, warmup_images=100, min_lr_ratio=0.1)
-    rates = [learning_rate(n, total_images=1100, cfg=cfg) for n in range(0, 1101, 50)]
+    rates = [
+        learning_rate(n, total_images=1100, batch_size=64, cfg=cfg) for n in range(0, 1101, 50)
+    ]
     assert rates[0] == 0.0
     assert rates[1] == 0.5
     assert rates[2] == 1.0
     assert rates[2:] == sorted(rates[2:], reverse=True)
     assert rates[-1] == pytest.approx(0.1)
-    assert learning_rate(600, total_images=1100, cfg=cfg) == pytest.approx(0.55)
+    assert learning_rate(600, total_images=1100, batch_size=64, cfg=cfg) == pytest.approx(0.55)
     constant = OptimConfig(lr=1.0, schedule=LrSchedule.constant)
-    assert learning_rate(10**9, total_images=1100, cfg=constant) == 1.0
+    assert learning_rate(10**9, total_images=1100, batch_size=64, cfg=constant) == 1.0
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "x0", "v"])
-def test_min_snr_counts_the_same_error_in_x0(prediction: str) -> None:
-    """Whatever is predicted, the weighted error is min(SNR, gamma) times the error of x0."""
+@pytest.mark.parametrize(
+    ("weighting", "in_x0"),
+    [
+        (Weighting.min_snr, lambda snr: snr.clamp(max=5.0)),  # arXiv 2303.09556, Eq. 8
+        (Weighting.debiased, lambda snr: snr.sqrt()),  # arXiv 2310.08442: 1 / sqrt(SNR) in epsilon
+    ],
+    ids=["min_snr", "debiased"],
+)
+def test_a_weighting_counts_the_same_error_in_x0(
+    prediction: str, weighting: Weighting, in_x0: Callable[[Tensor], Tensor]
+) -> None:
+    """Whatever is predicted, the weighted error is a share of the error of x0."""
     alpha_bar = torch.linspace(0.01, 0.99, 9)
     x0, eps = torch.randn(9, 2, 3, 3), torch.randn(9, 2, 3, 3)
     x = add_noise(x0, eps, alpha_bar)
@@ -37,16 +51,22 @@ def test_min_snr_counts_the_same_error_in_x0(prediction: str) -> None:
     wrong_eps = (x - a.sqrt() * wrong_x0) / (1 - a).sqrt()
     answer = training_target(prediction, wrong_x0, wrong_eps, alpha_bar)
     target = training_target(prediction, x0, eps, alpha_bar)
-    error = (answer - target).square().mean(dim=(1, 2, 3)) * min_snr_weight(
-        prediction, alpha_bar, 5.0
-    )
-    snr = alpha_bar / (1 - alpha_bar)
-    expected = (wrong_x0 - x0).square().mean(dim=(1, 2, 3)) * snr.clamp(max=5.0)
+    cfg = LossConfig(weighting=weighting)
+    error = sample_error(answer, target, None) * level_weight(prediction, alpha_bar, cfg)
+    expected = (wrong_x0 - x0).square().mean(dim=(1, 2, 3)) * in_x0(alpha_bar / (1 - alpha_bar))
     torch.testing.assert_close(error, expected, rtol=1e-3, atol=1e-5)
 
 
-def test_gamma_zero_weighs_all_alike() -> None:
-    assert torch.equal(min_snr_weight("v", torch.tensor([0.1, 0.9]), 0.0), torch.ones(2))
+def test_debiased_is_one_over_the_root_of_snr_in_epsilon() -> None:
+    weight = level_weight("epsilon", torch.tensor([0.2]), LossConfig(weighting=Weighting.debiased))
+    assert float(weight) == pytest.approx(1 / math.sqrt(0.2 / 0.8))
+
+
+@pytest.mark.parametrize(
+    "cfg", [LossConfig(min_snr_gamma=0.0), LossConfig(weighting=Weighting.none)]
+)
+def test_without_a_weighting_all_levels_count_alike(cfg: LossConfig) -> None:
+    assert torch.equal(level_weight("v", torch.tensor([0.0, 0.9]), cfg), torch.ones(2))
 
 
 def test_noise_keeps_variance() -> None:

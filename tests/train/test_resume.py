@@ -17,13 +17,21 @@ from pipeline.core.errors import InputError
 from pipeline.core.metrics import NullTracker
 from pipeline.core.rundir import RunDir
 from pipeline.core.world import World
-from pipeline.data.conf import Background, DataConfig
+from pipeline.data.conf import Background, DataConfig, MoreData
 from pipeline.generate.conf import Precision, SamplerConfig
-from pipeline.models.conf import FamilyName, LoraConfig, ModelConfig, Targets
+from pipeline.models.conf import FamilyName, LoraConfig, Method, ModelConfig, Targets
 from pipeline.models.sums import check_sums
 from repro.compare import compare_runs, trace
 from tests.fakes.ranks import finish, start, train_here
-from train.conf import Adapter, LossConfig, OptimConfig, Prediction, TrainConfig
+from train.conf import (
+    Adapter,
+    LossConfig,
+    OptimConfig,
+    OptimizerName,
+    Prediction,
+    TrainConfig,
+    Weighting,
+)
 from train.run import run_training, sample_prompts
 
 
@@ -37,7 +45,7 @@ def fresh_accelerate() -> Iterator[None]:
 Interrupt = Callable[[Path, Path, int], None]
 
 
-def config(data: Path, **changes: Any) -> TrainConfig:
+def config(data: Path, /, **changes: Any) -> TrainConfig:
     told: dict[str, Any] = {
         "num_images": 96, "batch_size": 12, "log_every": 24, "save_every": 24, "sample_every": 96,
         "validate_every": 48, "validation_images": 4, "num_samples": 2, "ema_half_life_images": 32,
@@ -46,6 +54,12 @@ def config(data: Path, **changes: Any) -> TrainConfig:
     }  # fmt: skip
     told |= {"model": ModelConfig(family=FamilyName.pixelnano), "data": DataConfig(path=data)}
     return TrainConfig(**(told | changes))
+
+
+def mixed(data: Path) -> DataConfig:
+    """Two sets, hues turned, tags in another order each time."""
+    more = MoreData(path=data, weight=1, loss_weight=0.5, trigger="prior")
+    return DataConfig(path=data, weight=2, more=[more], hue=0.3, shuffle_tags=True, keep_tags=1)
 
 
 def by_stop(run: Path, data: Path, world_size: int) -> None:
@@ -83,7 +97,11 @@ def test_interrupted_equals_straight(
 def test_losses_hardly_depend_on_ranks_or_accumulation(smoke_data: Path, tmp_path: Path) -> None:
     def losses(name: str, world_size: int, **changes: Any) -> list[float]:
         # Dropout draws a batch at a time, so it is left out here.
-        cfg = config(smoke_data, lora=LoraConfig(rank=2), dropout=0.0, **changes)
+        loss = LossConfig(pyramid_noise=0.3, transparent_weight=0.2)
+        data = mixed(smoke_data)
+        cfg = config(
+            smoke_data, lora=LoraConfig(rank=2), dropout=0.0, loss=loss, data=data, **changes
+        )
         run = tmp_path / name
         assert set(finish(start(cfg, run, world_size))) == {0}
         return [float(str(r["train/loss"])) for r in trace(RunDir(run)) if "train/loss" in r]
@@ -94,7 +112,7 @@ def test_losses_hardly_depend_on_ranks_or_accumulation(smoke_data: Path, tmp_pat
     assert losses("accumulated", 1, num_accumulation_steps=2) == pytest.approx(one, rel=1e-4)
 
 
-def run_here(data: Path, run: Path, **changes: Any) -> Any:
+def run_here(data: Path, run: Path, /, **changes: Any) -> Any:
     return train_here(config(data, **changes), run)
 
 
@@ -103,17 +121,40 @@ RECIPES: dict[str, dict[str, Any]] = {
     "gradient checkpointing": {"gradient_checkpointing": True},
     "x0": {"loss": LossConfig(prediction=Prediction.x0, min_snr_gamma=0.0)},
     "epsilon, noise offset": {"loss": LossConfig(prediction=Prediction.epsilon, noise_offset=0.1)},
+    "zero terminal SNR, pyramid noise": {
+        "loss": LossConfig(
+            weighting=Weighting.none,
+            zero_terminal_snr=True,
+            pyramid_noise=0.4,
+            transparent_weight=0.1,
+        )
+    },
     "rsLoRA, all layers": {"lora": LoraConfig(rank=2, rslora=True, targets=Targets.all)},
+    "LoRA+, ranks and rates by block": {
+        "lora": LoraConfig(rank=2, lr_ratio_b=4.0, rank_pattern={"mid_block": 3}),
+        "optim": OptimConfig(lr=1e-3, lr_pattern={"up_blocks": 0.5}),
+    },
+    "LoKr": {"lora": LoraConfig(rank=2, method=Method.lokr)},
+    "Prodigy": {"optim": OptimConfig(name=OptimizerName.prodigy, lr=1.0, warmup_images=12)},
+    "8-bit AdamW": {"optim": OptimConfig(name=OptimizerName.adamw8bit, lr=1e-3)},
     "DoRA": {"lora": LoraConfig(rank=2, dora=True)},
     "all weights, no average": {"adapter": Adapter.full, "ema_half_life_images": 0},
+    "two data sets": {},
     "accumulation": {"num_accumulation_steps": 3},
 }
 
 
+NEEDS = {"Prodigy": "prodigyopt", "8-bit AdamW": "bitsandbytes"}
+"""Packages that no lock lists: the recipes are for those who have them."""
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_goes_on_exactly(smoke_data: Path, tmp_path: Path, recipe: str) -> None:
+    if recipe in NEEDS:
+        pytest.importorskip(NEEDS[recipe])
+    changes = {"data": mixed(smoke_data)} if recipe == "two data sets" else RECIPES[recipe]
     cfg = config(
-        smoke_data, num_images=24, log_every=12, validate_every=0, sample_every=0, **RECIPES[recipe]
+        smoke_data, num_images=24, log_every=12, validate_every=0, sample_every=0, **changes
     )
 
     def run(name: str, stop_after: int) -> RunDir:
@@ -194,7 +235,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
 ) -> None:
     import train.step
 
-    weight = train.step.min_snr_weight
+    weight = train.step.level_weight
     calls = 0
 
     def poisoned(*arguments: Any) -> Any:
@@ -202,7 +243,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
         calls += 1
         return weight(*arguments) * (float("nan") if calls > 3 else 1.0)
 
-    monkeypatch.setattr("train.step.min_snr_weight", poisoned)
+    monkeypatch.setattr("train.step.level_weight", poisoned)
     with pytest.raises(InputError, match="not finite at 48 images"):
         run_here(smoke_data, tmp_path, validate_every=0, sample_every=0)
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["000000000024"]
@@ -217,6 +258,8 @@ def test_a_changed_setting_is_refused_by_name(smoke_data: Path, tmp_path: Path) 
         ({"lora": LoraConfig(rank=3, dropout=0.1, text_encoder=True)}, "lora.rank"),
         ({"batch_size": 24}, "batch_size"),
         ({"dropout": 0.2}, "dropout"),
+        ({"loss": LossConfig(pyramid_noise=0.1)}, "loss.pyramid_noise"),
+        ({"data": mixed(smoke_data)}, "data.hue"),
     ):
         with pytest.raises(InputError, match=key):
             run_here(smoke_data, tmp_path, **(quick | change))

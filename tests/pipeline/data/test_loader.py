@@ -10,10 +10,12 @@ from PIL import Image
 from pipeline.core.errors import InputError
 from pipeline.core.world import World
 from pipeline.data.batch import Batch
-from pipeline.data.conf import Background, DataConfig
+from pipeline.data.conf import Background, DataConfig, MoreData
 from pipeline.data.dataset import Dataset, Split
+from pipeline.data.hue import turn_hues
 from pipeline.data.loader import Loader
-from pipeline.data.recolour import recoloured_caption
+from pipeline.data.mixture import join_sets
+from pipeline.data.recolour import recoloured_caption, turned_caption
 
 
 def loader(data: Path, **changes: object) -> tuple[Loader, Split]:
@@ -82,6 +84,108 @@ def test_pixels_equal_pillows_bit_for_bit(
     for batch in batches(smoke_data, 3, **changes):
         for row, index in zip(batch.pixels_BCHW.numpy(), batch.indices, strict=True):
             np.testing.assert_array_equal(row, expected(made, split, index))
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+@pytest.mark.parametrize("background", list(Background))
+def test_opacity_comes_beside_the_same_pixels(
+    smoke_data: Path, background: Background, scale: int
+) -> None:
+    changes = {"background": background, "pixel_scale": scale}
+    made, split = loader(smoke_data, **changes)
+    plain = next(made.stream(0, batch_size=12, num_accumulation_steps=1, world=World()))
+    assert plain.alpha_B1HW is None
+    made.with_alpha = True
+    batch = next(made.stream(0, batch_size=12, num_accumulation_steps=1, world=World()))
+    assert torch.equal(batch.pixels_BCHW, plain.pixels_BCHW)
+    assert batch.alpha_B1HW is not None
+    for row, index in zip(batch.alpha_B1HW.numpy(), batch.indices, strict=True):
+        draw = made.order.draw(index)
+        alpha = np.asarray(Image.open(BytesIO(split.png_bytes(draw.sample_id))))[..., 3] / 255
+        alpha = alpha[:, ::-1] if draw.is_flipped else alpha
+        grown = alpha.repeat(scale, axis=0).repeat(scale, axis=1)
+        np.testing.assert_allclose(row[0], grown, atol=1e-6)
+
+
+@pytest.mark.parametrize("cache_gib", [0.0, 1.0])
+@pytest.mark.parametrize("background", [Background.keep, Background.solid])
+def test_turned_hues_come_with_their_captions(
+    smoke_data: Path, background: Background, cache_gib: float
+) -> None:
+    changes = {
+        "background": background, "cache_gib": cache_gib, "hue": 0.5, "recolour_word": "turned",
+        "flip": False, "caption_dropout": 0.2, "background_rgb": [9, 9, 9],
+    }  # fmt: skip
+    made, split = loader(smoke_data, **changes)
+    f, count = np.float32, 0
+    for batch in batches(smoke_data, 4, **changes):
+        for row, index in enumerate(batch.indices):
+            draw = made.order.draw(index)
+            rgba = np.asarray(Image.open(BytesIO(split.png_bytes(draw.sample_id))))
+            told = split.captions[draw.sample_id] if draw.has_caption else ""
+            if draw.turns_hue:
+                turned = turn_hues(rgba, run_seed=3, index=index)
+                if not np.array_equal(turned, rgba):
+                    rgba, told = turned, turned_caption(told, word="turned")
+                    count += 1
+            assert batch.captions[row] == told
+            colour, alpha = rgba[..., :3].astype(f), rgba[..., 3:].astype(f)
+            if background is Background.keep:
+                expected = np.concatenate(
+                    [(colour / f(127.5) - f(1)) * (alpha / f(255)), alpha / f(127.5) - f(1)], axis=2
+                )
+            else:
+                share = alpha / f(255)
+                expected = (colour * share + f(9) * (f(1) - share)) / f(127.5) - f(1)
+            np.testing.assert_array_equal(
+                batch.pixels_BCHW[row].numpy(), expected.transpose(2, 0, 1)
+            )
+    assert 8 < count < 30
+
+
+def test_a_turned_caption_names_no_colour() -> None:
+    assert turned_caption("ruby potion, dark-red cap", word="turned") == "potion, cap turned"
+    assert turned_caption("Red Blue", word="") == ""
+
+
+def test_tags_change_places_and_the_first_stay(smoke_data: Path) -> None:
+    made, split = loader(smoke_data, shuffle_tags=True, keep_tags=1, caption_dropout=0.0)
+    split.captions[:] = ["a, b ,c, d"] * len(split)
+    stream = made.stream(0, batch_size=12, num_accumulation_steps=1, world=World())
+    captions = [caption for batch in islice(stream, 4) for caption in batch.captions]
+    assert {tuple(sorted(c.split(", "))) for c in captions} == {("a", "b", "c", "d")}
+    assert {c[0] for c in captions} == {"a"}
+    assert len(set(captions)) == 6
+    again = made.stream(12, batch_size=12, num_accumulation_steps=1, world=World(world_size=2))
+    assert next(again).captions == captions[12:18]
+    assert made.fixed([0]).captions == ["a, b ,c, d"]
+
+
+def test_several_sets_bring_their_triggers_and_weights(smoke_data: Path) -> None:
+    more = MoreData(path=smoke_data, weight=1, trigger="prior", loss_weight=0.25)
+    cfg = DataConfig(path=smoke_data, weight=2, more=[more], trigger="mine", caption_dropout=0.0)
+    split, parts, _ = join_sets(cfg, Dataset.open(smoke_data))
+
+    def stream(world_size: int) -> dict[int, tuple[str, float]]:
+        found = {}
+        for rank in range(world_size):
+            made = Loader(
+                split, cfg, size_px=32, flip_ok=True, run_seed=3, device="cpu", num_threads=1,
+                parts=parts,
+            )  # fmt: skip
+            world = World(rank=rank, world_size=world_size)
+            source = made.stream(0, batch_size=12, num_accumulation_steps=1, world=world)
+            for batch in islice(source, 3):
+                assert batch.loss_weights is not None
+                told = zip(batch.captions, batch.loss_weights, strict=True)
+                found |= dict(zip(batch.indices, told, strict=True))
+        return found
+
+    one = stream(1)
+    assert one == stream(2)
+    assert sum(weight == 0.25 for _, weight in one.values()) == 12
+    for caption, weight in one.values():
+        assert caption.startswith("prior" if weight == 0.25 else "mine")
 
 
 def test_recoloured_samples_say_so(smoke_data: Path) -> None:

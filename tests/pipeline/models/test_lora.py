@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipeline.core.errors import InputError
 from pipeline.models import lora
-from pipeline.models.conf import FamilyName, LoraConfig, LoraUse, ModelConfig, Targets
+from pipeline.models.conf import FamilyName, LoraConfig, LoraUse, Method, ModelConfig, Targets
 from pipeline.models.lora_files import save_lora, sorted_header
 from pipeline.models.protocol import LoadedModel
 from pipeline.models.registry import load_model
@@ -37,10 +37,15 @@ CASES = [
     LoraConfig(rank=4, alpha=4.0),
     LoraConfig(rank=4, alpha=9.0, targets=Targets.linear, rslora=True),
     LoraConfig(rank=2, alpha=1.0, targets=Targets.all, text_encoder=True),
+    LoraConfig(
+        rank=2,
+        text_encoder=True,
+        rank_pattern={"unet.mid": 5, "q_proj": 3, "unet.mid.*to_k": 4},
+    ),
 ]
 
 
-@pytest.mark.parametrize("cfg", CASES, ids=["plain", "rslora", "all"])
+@pytest.mark.parametrize("cfg", CASES, ids=["plain", "rslora", "all", "ranks"])
 @pytest.mark.parametrize("kind", ["diffusers", "kohya"])
 def test_a_saved_adapter_loads_back_exactly(tmp_path: Path, cfg: LoraConfig, kind: str) -> None:
     model = trained(cfg)
@@ -56,6 +61,103 @@ def test_a_saved_adapter_loads_back_exactly(tmp_path: Path, cfg: LoraConfig, kin
         metadata = opened.metadata()
     assert metadata["ss_network_dim"] == str(cfg.rank)
     assert metadata["ss_seed"] == "7"
+
+
+@pytest.mark.parametrize("method", [Method.loha, Method.lokr])
+@pytest.mark.parametrize("targets", [Targets.attention, Targets.all])
+def test_loha_and_lokr_load_back_exactly(tmp_path: Path, method: Method, targets: Targets) -> None:
+    cfg = LoraConfig(
+        method=method, rank=3, alpha=2.0, targets=targets, rank_pattern={"unet.mid": 2}
+    )
+    model = trained(cfg)
+    files = save_lora(model, cfg, tmp_path)
+    assert list(files) == ["diffusers"]
+    fresh, fused = load_model(NANO, device="cpu"), load_model(NANO, device="cpu")
+    base = answer(fresh)
+    state = torch.random.get_rng_state()
+    adapters = lora.Adapters(fresh, [[LoraUse(path=tmp_path)], []], fuse=False)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    adapters.use(0)
+    assert torch.equal(answer(fresh), answer(model))
+    assert not torch.allclose(answer(fresh), base, atol=1e-3)
+    fresh.pipeline.set_adapters(["lora0"], [0.0])
+    assert torch.equal(answer(fresh), base)
+    adapters.use(1)
+    assert torch.equal(answer(fresh), base)
+    lora.Adapters(fused, [[LoraUse(path=tmp_path, weight=0.5)]], fuse=True).use(0)
+    fresh.pipeline.enable_lora()
+    fresh.pipeline.set_adapters(["lora0"], [0.5])
+    torch.testing.assert_close(answer(fused), answer(fresh), rtol=1e-3, atol=1e-4)
+    assert not any("hada" in name or "lokr" in name for name in fused.pipeline.unet.state_dict())
+
+
+@pytest.mark.parametrize("method", [Method.loha, Method.lokr])
+def test_a_fresh_loha_or_lokr_changes_nothing_and_is_deterministic(method: Method) -> None:
+    base = answer(load_model(NANO, device="cpu"))
+    models = [load_model(NANO, device="cpu") for _ in range(2)]
+    for model in models:
+        lora.attach(model, LoraConfig(method=method, rank=2), seed=4)
+    assert torch.equal(answer(models[0]), base)
+    left, right = (lora.trainable(m) for m in models)
+    assert all(torch.equal(left[name], right[name]) for name in left)
+    assert all("hada" in name or "lokr" in name for name in left)
+
+
+def test_kinds_do_not_mix_and_broken_ones_are_named(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    for method in (Method.lora, Method.loha):
+        cfg = LoraConfig(method=method, rank=2)
+        save_lora(trained(cfg), cfg, tmp_path / method.value)
+    uses = [LoraUse(path=tmp_path / name) for name in ("lora", "loha")]
+    with pytest.raises(InputError, match="one kind"):
+        lora.apply(load_model(NANO, device="cpu"), uses)
+    file = tmp_path / "loha" / "pytorch_lora_weights.safetensors"
+    with safe_open(file, framework="pt") as opened:
+        metadata = opened.metadata()
+    tensors = load_file(file)
+    tensors.pop(next(iter(tensors)))
+    save_file(tensors, file, metadata=metadata)
+    for changes in ({}, {"lora_adapter_metadata": "{"}):
+        save_file(tensors, file, metadata=metadata | changes)
+        with pytest.raises(InputError, match="loras: ") as refused:
+            lora.apply(load_model(NANO, device="cpu"), uses[1:])
+        assert "\n" not in str(refused.value)
+    for key in ("rslora", "dora", "text_encoder"):
+        with pytest.raises(ValueError, match=f"lora.{key}"):
+            LoraConfig(method=Method.lokr, **{key: True})  # type: ignore[arg-type]
+
+
+def test_the_last_pattern_that_fits_decides_a_rank() -> None:
+    ranks = {
+        name: min(parameter.shape[:2])
+        for name, parameter in lora.trainable(trained(CASES[-1])).items()
+        if ".lora_A." in name
+    }
+    for name, rank in ranks.items():
+        expected = 4 if "mid" in name and "to_k" in name else 5 if "unet.mid" in name else 2
+        assert rank == (3 if "q_proj" in name else expected), name
+    assert set(ranks.values()) == {2, 3, 4, 5}
+
+
+def test_stabilised_layers_of_several_ranks_load_back_in_the_one_form_they_have(
+    tmp_path: Path,
+) -> None:
+    cfg = replace(CASES[-1], rslora=True)
+    model = trained(cfg)
+    assert list(save_lora(model, cfg, tmp_path)) == ["diffusers"]
+    fresh = load_model(NANO, device="cpu")
+    lora.apply(fresh, [LoraUse(path=tmp_path)])
+    assert torch.equal(answer(fresh), answer(model))
+
+
+def test_a_pattern_that_fits_nothing_is_refused() -> None:
+    model = load_model(NANO, device="cpu")
+    for pattern in ("text_encoder", "unet.middle"):
+        with pytest.raises(InputError, match=f"lora.rank_pattern: '{pattern}'"):
+            lora.attach(model, LoraConfig(rank_pattern={pattern: 2}), seed=0)
+    with pytest.raises(ValueError, match="lora.rank_pattern"):
+        LoraConfig(rank_pattern={"(": 2})
 
 
 def test_dora_loads_back_exactly_in_the_one_form_it_is_written(tmp_path: Path) -> None:
