@@ -14,6 +14,7 @@ from pipeline.models.protocol import LoadedModel
 from pipeline.models.sums import write_sums
 from train.conf import Adapter, TrainConfig
 from train.ema import Ema
+from train.metadata import training_metadata
 from train.samples import swapped
 
 log = logging.getLogger(__name__)
@@ -27,14 +28,7 @@ def export(
     if cfg.adapter is Adapter.full:
         _write_model(model, weights, run_dir.path / "model")
         return
-    metadata = {
-        "ss_num_train_images": str(len(dataset.split("train"))),
-        "ss_seed": str(cfg.seed),
-        "ss_learning_rate": str(cfg.optim.lr),
-        "ss_total_batch_size": str(cfg.batch_size),
-        "ss_dataset_digest": dataset.digest,
-        "dgx_pixels_num_images": str(cfg.num_images),
-    }
+    metadata = training_metadata(cfg, dataset, run_dir)
     files = save_lora(model, cfg.lora, run_dir.lora, weights=weights, metadata=metadata)
     log.info("LoRA: %s", files["diffusers"])
 

@@ -27,6 +27,17 @@ class Targets(Enum):
     """Every linear and convolution layer."""
 
 
+class LoraForm(Enum):
+    """How the layers of a LoRA file are called."""
+
+    diffusers = "diffusers"
+    """peft's and diffusers' names."""
+    kohya = "kohya"
+    """Flat names with an alpha each, SDXL's blocks counted as sd-scripts does."""
+    comfyui = "comfyui"
+    """Flat names with an alpha each, all blocks as diffusers counts them."""
+
+
 @dataclass(kw_only=True, slots=True)
 class ModelConfig:
     """Which base model, and exactly which bytes of it."""

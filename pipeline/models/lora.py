@@ -1,6 +1,6 @@
 """LoRA adapters on a loaded model: attach, name what is trained, apply what was trained.
 
-peft does the layers; diffusers' own loader reads the files back (``lora_files`` writes them).
+peft does the layers; diffusers' loader reads its own form back, ``lora_weights`` that of kohya.
 """
 
 import logging
@@ -16,7 +16,15 @@ from torch import nn
 from pipeline.core.errors import InputError
 from pipeline.core.files import sha256_file
 from pipeline.models.conf import FamilyName, LoraConfig, LoraUse, Targets
-from pipeline.models.lora_files import BASE_KEY, FAMILY_KEY, WEIGHTS_NAME
+from pipeline.models.lora_files import BASE_KEY, WEIGHTS_NAME
+from pipeline.models.lora_names import UNET, canonical
+from pipeline.models.lora_weights import (
+    FAMILY_KEY,
+    is_flat,
+    peft_configs,
+    peft_tensors,
+    read_lora,
+)
 from pipeline.models.protocol import LoadedModel
 from pipeline.models.sums import check_sums
 
@@ -169,7 +177,14 @@ class Adapters:
         _check_base(file, model)
         name = f"lora{len(self._names)}"
         try:
-            self.pipeline.load_lora_weights(file.parent, weight_name=file.name, adapter_name=name)
+            if is_flat(file):
+                self._load_flat(model, file, name)
+            else:
+                self.pipeline.load_lora_weights(
+                    file.parent, weight_name=file.name, adapter_name=name
+                )
+        except InputError:
+            raise
         except (ValueError, KeyError, RuntimeError) as error:
             line = str(error).splitlines()[0]
             raise InputError(f"loras: {file} does not fit this model ({line})") from error
@@ -177,6 +192,33 @@ class Adapters:
         if name not in loaded:
             raise InputError(f"loras: {file} has no weights for this model's layers")
         self._names[file] = name
+
+    def _load_flat(self, model: LoadedModel, file: Path, name: str) -> None:
+        """Load kohya's names by our own reading: diffusers' only warns of what it cannot place."""
+        lora = read_lora(file, family=model.family_name)
+        tensors, configs = peft_tensors(lora), peft_configs(lora)
+        for prefix, module in model.modules.items():
+            there = {canonical(f"{prefix}.{n}") for n, _ in module.named_modules()}
+            wanted = [n for n in lora.layers if n.startswith(f"{prefix}.")]
+            strange = [n for n in wanted if n not in there]
+            if strange:
+                raise InputError(
+                    f"loras: {file}: {len(strange)} of {len(lora.layers)} layers are not in this "
+                    f"model, such as {strange[0]}"
+                )
+            if not wanted:
+                continue
+            is_unet = prefix == UNET
+            load = getattr(self.pipeline, f"load_lora_into_{UNET if is_unet else 'text_encoder'}")
+            load(
+                tensors,
+                network_alphas=None,
+                adapter_name=name,
+                metadata=configs,
+                low_cpu_mem_usage=True,
+                _pipeline=self.pipeline,
+                **({"unet": module} if is_unet else {"text_encoder": module, "prefix": prefix}),
+            )
 
 
 def resolve(path: Path) -> Path:

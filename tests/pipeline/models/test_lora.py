@@ -9,7 +9,8 @@ from torch import Tensor
 from pipeline.core.errors import InputError
 from pipeline.models import lora
 from pipeline.models.conf import FamilyName, LoraConfig, LoraUse, ModelConfig, Targets
-from pipeline.models.lora_files import save_lora, sorted_header
+from pipeline.models.lora_files import save_lora
+from pipeline.models.lora_header import with_metadata
 from pipeline.models.protocol import LoadedModel
 from pipeline.models.registry import load_model
 
@@ -116,7 +117,7 @@ def test_a_sorted_header_keeps_the_tensors() -> None:
     from safetensors.torch import load, save
 
     tensors = {"b": torch.randn(3), "a": torch.arange(5)}
-    again = load(sorted_header(save(tensors, {"z": "1", "a": "2"})))
+    again = load(with_metadata(save(tensors), {"z": "1", "a": "2"}))
     assert all(torch.equal(again[name], tensors[name]) for name in tensors)
 
 
