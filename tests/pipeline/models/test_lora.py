@@ -4,35 +4,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from torch import Tensor
 
 from pipeline.core.errors import InputError
 from pipeline.models import lora
-from pipeline.models.conf import FamilyName, LoraConfig, LoraUse, ModelConfig, Targets
+from pipeline.models.conf import LoraConfig, LoraUse, Targets
 from pipeline.models.lora_files import save_lora
 from pipeline.models.lora_header import with_metadata
-from pipeline.models.protocol import LoadedModel
 from pipeline.models.registry import load_model
-
-NANO = ModelConfig(family=FamilyName.pixelnano)
-
-
-def answer(model: LoadedModel) -> Tensor:
-    with torch.no_grad():
-        conditioning = model.family.encode_text(model.pipeline, ["orc", ""])
-        x = torch.randn(2, *model.latent_shape, generator=torch.Generator().manual_seed(2))
-        return model.family.predict(model.pipeline.unet, x, torch.tensor([5, 900]), conditioning)
-
-
-def trained(cfg: LoraConfig, base: ModelConfig = NANO) -> LoadedModel:
-    model = load_model(base, device="cpu")
-    lora.attach(model, cfg, seed=0)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in lora.trainable(model).values():
-            parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
-    return model
-
+from tests.fakes.adapters import NANO, answer, trained
 
 CASES = [
     LoraConfig(rank=4, alpha=4.0),
