@@ -130,17 +130,19 @@ def test_what_cannot_be_added_is_refused() -> None:
     dora = make(0)
     dora.layers["unet.layer0"] = replace(dora.layers["unet.layer0"], magnitude=torch.ones(7))
     with pytest.raises(InputError, match="DoRA"):
-        merge([make(1), dora], [1, 1])
+        merge([make(1), dora], [1.0, 1.0])
     with pytest.raises(InputError, match="DoRA"):
         resize(dora, keep_rank(1))
     with pytest.raises(InputError, match="sd15 and sdxl"):
-        merge([make(1), replace(make(2), family=FamilyName.sdxl)], [1, 1])
+        merge([make(1), replace(make(2), family=FamilyName.sdxl)], [1.0, 1.0])
     other = make(2)
     other.layers["unet.layer0"] = make(2).layers["unet.layer1"]
     with pytest.raises(InputError, match="unet.layer0"):
-        merge([make(1), other], [1, 1])
+        merge([make(1), other], [1.0, 1.0])
 
 
+# peft warns of a second adapter, which is what is wanted.
+@pytest.mark.filterwarnings("ignore:Already found a `peft_config`")
 @pytest.mark.parametrize("family", [FamilyName.pixelnano, FamilyName.sdxl])
 @pytest.mark.parametrize("form", [LoraForm.diffusers, LoraForm.kohya])
 def test_a_merge_draws_as_both_adapters_do(
