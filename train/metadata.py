@@ -26,7 +26,8 @@ def training_metadata(cfg: TrainConfig, dataset: Dataset, run_dir: RunDir) -> di
     """Return the header's strings. Deterministic given config, data set and run folder."""
     experiment, run_id = run_dir.path.parent.name, run_dir.path.name
     captions = dataset.split("train").captions
-    told = _run(run_dir) | _data(dataset, captions) | _arguments(cfg)
+    data_name = str(dataset.card.get("name", dataset.path.name))
+    told = _run(run_dir) | _data(dataset, data_name, captions) | _arguments(cfg)
     told |= {
         RUN_KEY: f"{experiment}/{run_id}",
         OUTPUT_KEY: run_id,
@@ -34,7 +35,7 @@ def training_metadata(cfg: TrainConfig, dataset: Dataset, run_dir: RunDir) -> di
         IMAGES_KEY: str(cfg.num_images),
         "modelspec.description": (
             f"LoRA of rank {cfg.lora.rank}, trained on {len(captions)} images of "
-            f"{dataset.path.name}, {cfg.num_images} images seen."
+            f"{data_name}, {cfg.num_images} images seen."
         ),
     }
     if cfg.data.trigger:
@@ -60,8 +61,7 @@ def _run(run_dir: RunDir) -> dict[str, str]:
     return {key: value for key, value in found.items() if value}
 
 
-def _data(dataset: Dataset, captions: Sequence[str]) -> dict[str, str]:
-    name = str(dataset.card.get("name", dataset.path.name))
+def _data(dataset: Dataset, name: str, captions: Sequence[str]) -> dict[str, str]:
     one = {
         "name": name,
         "digest": dataset.digest,

@@ -9,7 +9,6 @@ from pipeline.core.errors import InputError
 from pipeline.models import lora
 from pipeline.models.conf import LoraConfig, LoraUse, Targets
 from pipeline.models.lora_files import save_lora
-from pipeline.models.lora_header import with_metadata
 from pipeline.models.registry import load_model
 from tests.fakes.adapters import NANO, answer, trained
 
@@ -90,14 +89,6 @@ def test_the_same_adapter_gives_the_same_file(tmp_path: Path) -> None:
     for kind in ("pytorch_lora_weights", "pytorch_lora_weights_kohya"):
         file = f"{kind}.safetensors"
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
-
-
-def test_a_sorted_header_keeps_the_tensors() -> None:
-    from safetensors.torch import load, save
-
-    tensors = {"b": torch.randn(3), "a": torch.arange(5)}
-    again = load(with_metadata(save(tensors), {"z": "1", "a": "2"}))
-    assert all(torch.equal(again[name], tensors[name]) for name in tensors)
 
 
 def test_bad_adapters_are_named(tmp_path: Path) -> None:
