@@ -10,6 +10,7 @@ A LoRA is a .safetensors file or a run folder. It runs here and at once. See doc
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -135,7 +136,10 @@ def _write(lora: "Lora", arguments: argparse.Namespace, *, title: str | None = N
     form = LoraForm(arguments.to) if arguments.to else lora.form
     named = lora.metadata | {TITLE_KEY: title or arguments.out.stem}
     told = replace(lora, metadata=named | parse_settings(arguments.set))
-    write_lora(told, arguments.out, form)
+    try:
+        write_lora(told, arguments.out, form)
+    except OSError as error:
+        raise InputError(f"--out: {arguments.out}: {error.strerror}") from error
     print(f"{arguments.out}: {form.value}, {len(lora.layers)} layers, rank {_ranks(lora)}")
 
 
@@ -162,9 +166,12 @@ def _weighted(text: str) -> tuple[Path, float]:
     if not colon:
         return Path(text), 1.0
     try:
-        return Path(name), float(number)
+        weight = float(number)
     except ValueError:
-        raise InputError(f"{text!r}: {number!r} is no weight; allowed: FILE or FILE:0.7") from None
+        weight = math.nan
+    if not math.isfinite(weight):
+        raise InputError(f"{text!r}: {number!r} is no weight; allowed: FILE or FILE:0.7")
+    return Path(name), weight
 
 
 def _family(arguments: argparse.Namespace) -> FamilyName | None:

@@ -20,6 +20,7 @@ from pipeline.models.lora_files import BASE_KEY, WEIGHTS_NAME
 from pipeline.models.lora_names import UNET, canonical
 from pipeline.models.lora_weights import (
     FAMILY_KEY,
+    Lora,
     is_flat,
     peft_configs,
     peft_tensors,
@@ -178,7 +179,9 @@ class Adapters:
         name = f"lora{len(self._names)}"
         try:
             if is_flat(file):
-                self._load_flat(model, file, name)
+                lora = read_lora(file, family=model.family_name)
+                _check_layers(file, lora, model)
+                self._load_flat(model, lora, name)
             else:
                 self.pipeline.load_lora_weights(
                     file.parent, weight_name=file.name, adapter_name=name
@@ -193,20 +196,11 @@ class Adapters:
             raise InputError(f"loras: {file} has no weights for this model's layers")
         self._names[file] = name
 
-    def _load_flat(self, model: LoadedModel, file: Path, name: str) -> None:
-        """Load kohya's names by our own reading: diffusers' only warns of what it cannot place."""
-        lora = read_lora(file, family=model.family_name)
+    def _load_flat(self, model: LoadedModel, lora: Lora, name: str) -> None:
+        """Load what kohya's names were by our own reading: diffusers' loses some of them."""
         tensors, configs = peft_tensors(lora), peft_configs(lora)
         for prefix, module in model.modules.items():
-            there = {canonical(f"{prefix}.{n}") for n, _ in module.named_modules()}
-            wanted = [n for n in lora.layers if n.startswith(f"{prefix}.")]
-            strange = [n for n in wanted if n not in there]
-            if strange:
-                raise InputError(
-                    f"loras: {file}: {len(strange)} of {len(lora.layers)} layers are not in this "
-                    f"model, such as {strange[0]}"
-                )
-            if not wanted:
+            if not any(layer.startswith(f"{prefix}.") for layer in lora.layers):
                 continue
             is_unet = prefix == UNET
             load = getattr(self.pipeline, f"load_lora_into_{UNET if is_unet else 'text_encoder'}")
@@ -219,6 +213,21 @@ class Adapters:
                 _pipeline=self.pipeline,
                 **({"unet": module} if is_unet else {"text_encoder": module, "prefix": prefix}),
             )
+
+
+def _check_layers(file: Path, lora: Lora, model: LoadedModel) -> None:
+    """Refuse layers that the model has not: diffusers would pass over them with a warning."""
+    there = {
+        canonical(f"{prefix}.{name}")
+        for prefix, module in model.modules.items()
+        for name, _ in module.named_modules()
+    }
+    strange = [name for name in lora.layers if name not in there]
+    if strange:
+        raise InputError(
+            f"loras: {file}: {len(strange)} of {len(lora.layers)} layers are not in this model, "
+            f"such as {strange[0]}"
+        )
 
 
 def resolve(path: Path) -> Path:

@@ -92,6 +92,7 @@ def resize(lora: Lora, kept: Kept) -> tuple[dict[str, Layer], Loss]:
     _refuse_dora(lora)
     layers, losses = {}, {}
     for name, layer in lora.layers.items():
+        _refuse_infinite(name, layer.up, layer.down)
         # delta = Qu (scale Ru Rd^T) Qd^T: the inner matrix is R R and has delta's singular values.
         qu_OR, ru_RR = torch.linalg.qr(layer.up.double().flatten(1))
         qd_IR, rd_RR = torch.linalg.qr(layer.down.double().flatten(1).T)
@@ -111,6 +112,7 @@ def extract(deltas: Mapping[str, Tensor], kept: Kept) -> tuple[dict[str, Layer],
     """
     layers, losses = {}, {}
     for name, difference in sorted(deltas.items()):
+        _refuse_infinite(name, difference)
         u, values_S, vh = torch.linalg.svd(difference.double().flatten(1), full_matrices=False)
         made, losses[name] = _cut(u, values_S, vh, kept)
         layers[name] = _shaped(made, like=(difference.shape[1:], difference.ndim))
@@ -149,6 +151,11 @@ def _sum_up(losses: Mapping[str, tuple[float, float]]) -> Loss:
     layer = max(shares, key=shares.__getitem__)
     lost, whole = (sum(pair[i] for pair in losses.values()) for i in (0, 1))
     return Loss(whole=share(lost, whole), worst=shares[layer], layer=layer)
+
+
+def _refuse_infinite(name: str, *tensors: Tensor) -> None:
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors):
+        raise InputError(f"{name} holds values that are not finite; they have no singular values")
 
 
 def _refuse_dora(lora: Lora) -> None:

@@ -85,7 +85,11 @@ def read_lora(path: Path, *, family: FamilyName | None = None) -> Lora:
         tensors = load_file(path)
     except SafetensorError as error:
         raise InputError(f"{path} is not a whole safetensors file ({error})") from error
-    is_flat = any(key.startswith("lora_") for key in tensors)
+    if not tensors:
+        raise InputError(f"{path} holds no layer")
+    flat = is_flat(path)
+    parts = _parts(path, tensors, FLAT_PARTS if flat else PEFT_PARTS)
+    layers = _flat_layers(path, parts) if flat else _peft_layers(path, parts, metadata)
     found = family or _family(metadata, tensors)
     if found is None:
         names = ", ".join(name.value for name in FamilyName)
@@ -94,24 +98,21 @@ def read_lora(path: Path, *, family: FamilyName | None = None) -> Lora:
             f"give --family, one of {names}"
         )
     form = LoraForm.diffusers
-    if is_flat:
+    if flat:
         # Where a family's blocks are counted in one way only, both flat forms are one.
         own = found is not FamilyName.sdxl or _has_own_blocks(tensors)
         form = LoraForm.kohya if own else LoraForm.comfyui
-    parts = _parts(path, tensors, FLAT_PARTS if is_flat else PEFT_PARTS)
-    layers = _flat_layers(path, parts) if is_flat else _peft_layers(path, parts, metadata)
     kept = {key: value for key, value in metadata.items() if key not in FORM_KEYS}
     return Lora(family=found, layers=dict(sorted(layers.items())), metadata=kept, form=form)
 
 
 def is_flat(path: Path) -> bool:
-    """Whether all of a file's tensors have kohya's names.
+    """Whether a file's tensors have kohya's names.
 
     Raises:
         InputError: It is no safetensors file.
     """
-    keys = read_header(path)[1]
-    return all(k.startswith("lora_") and k.endswith(tuple(FLAT_PARTS)) for k in keys)
+    return any(key.startswith(("lora_unet_", "lora_te")) for key in read_header(path)[1])
 
 
 def write_lora(

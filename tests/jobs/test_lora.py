@@ -163,6 +163,8 @@ def test_info_says_what_is_there_and_whether_it_is_whole(
     [
         (["info", "absent"], ["absent"]),
         (["merge", "RUN:x", "--out", "o.safetensors"], ["'x'", "FILE:0.7"]),
+        (["merge", "RUN:nan", "--out", "o.safetensors"], ["'nan'"]),
+        (["merge", "RUN", "--out", "lora.txt/o.safetensors"], ["--out", "lora.txt"]),
         (["merge", "RUN", "absent:1", "--out", "o.safetensors"], ["absent"]),
         (["convert", "RUN", "--to", "kohya", "--out", "o.safetensors", "--set", "ss_seed=1"],
          ["ss_seed", "license"]),
@@ -184,6 +186,7 @@ def test_what_is_wrong_is_one_line(
     monkeypatch.chdir(tmp_path)
     cfg = LoraConfig(rank=2, dora=True)
     dora = save_lora(trained(cfg), cfg, tmp_path)["diffusers"]
+    (tmp_path / "lora.txt").touch()
     places = {"RUN": runs[0], "DORA": dora, "SELF": dora}
     told = [str(places.get(a, a)).replace("RUN:", f"{runs[0]}:") for a in arguments]
     assert call(monkeypatch, *told) == 2

@@ -135,6 +135,12 @@ def test_what_cannot_be_added_is_refused() -> None:
         resize(dora, keep_rank(1))
     with pytest.raises(InputError, match="sd15 and sdxl"):
         merge([make(1), replace(make(2), family=FamilyName.sdxl)], [1.0, 1.0])
+    broken = make(3)
+    broken.layers["unet.layer1"].up[0, 0] = torch.nan
+    with pytest.raises(InputError, match="unet.layer1"):
+        resize(broken, keep_rank(1))
+    with pytest.raises(InputError, match="unet.conv"):
+        extract({"unet.conv": torch.full((2, 2), torch.inf)}, keep_rank(1))
     other = make(2)
     other.layers["unet.layer0"] = make(2).layers["unet.layer1"]
     with pytest.raises(InputError, match="unet.layer0"):

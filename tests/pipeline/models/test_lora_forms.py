@@ -108,6 +108,7 @@ def test_a_dora_has_one_form(tmp_path: Path) -> None:
     ("change", "word"),
     [
         ({"lora_unet_conv_in.hada_w1_a": torch.ones(1)}, "hada_w1_a"),
+        ({"lora_unet_conv_in.dora_scale": torch.ones(64, 1, 1, 1)}, "dora_scale"),
         ({"lora_unet_conv_in.lora_mid.weight": torch.ones(1)}, "lora_mid"),
         ({"lora_unet_mid.lora_down.weight": torch.ones(2, 3)}, "lora_unet_mid"),
         ({"lora_unet_conv_in.lora_up.weight": torch.ones(64, 9, 1, 1)}, "do not fit"),
@@ -125,6 +126,8 @@ def test_what_is_not_read_is_named(
     with pytest.raises(InputError, match=word) as refused:
         read_lora(file)
     assert str(file) in str(refused.value)
+    with pytest.raises(InputError, match=word):
+        lora.apply(load_model(NANO, device="cpu"), [LoraUse(path=file)])
 
 
 def test_layers_of_another_model_are_refused_not_passed_over(tmp_path: Path) -> None:
