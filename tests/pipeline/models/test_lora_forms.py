@@ -32,19 +32,27 @@ def test_three_forms_answer_alike_here_and_in_diffusers(
     model = trained(cfg, base)
     wanted = answer(model)
     saved = save_lora(model, cfg, tmp_path)["diffusers"]
+    fresh = load_model(base, device="cpu")
+    untouched = answer(fresh)
+    assert not torch.equal(untouched, wanted)
+
+    def loaded(file: Path, *, by_us: bool) -> torch.Tensor:
+        if by_us:
+            lora.apply(fresh, [LoraUse(path=file)])
+        else:
+            fresh.pipeline.load_lora_weights(tmp_path, weight_name=file.name)
+        found = answer(fresh)
+        fresh.pipeline.unload_lora_weights()
+        assert torch.equal(answer(fresh), untouched)
+        return found
+
     for form in LoraForm:
         file = tmp_path / f"{form.value}.safetensors"
         write_lora(read_lora(saved), file, form)
-        ours = load_model(base, device="cpu")
-        untouched = answer(ours)
-        lora.apply(ours, [LoraUse(path=file)])
-        assert torch.equal(answer(ours), wanted), form
-        assert not torch.equal(untouched, wanted)
+        assert torch.equal(loaded(file, by_us=True), wanted), form
         if family is FamilyName.sdxl and form is LoraForm.comfyui and cfg.targets is Targets.all:
             continue  # diffusers 0.42.1 passes over add_embedding of this form, with a warning.
-        theirs = load_model(base, device="cpu")
-        theirs.pipeline.load_lora_weights(tmp_path, weight_name=file.name)
-        assert torch.equal(answer(theirs), wanted), form
+        assert torch.equal(loaded(file, by_us=False), wanted), form
 
 
 @pytest.mark.parametrize("family", list(FamilyName), ids=lambda family: family.value)
