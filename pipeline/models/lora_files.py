@@ -75,7 +75,7 @@ def save_lora(
     files = {"diffusers": folder / WEIGHTS_NAME, "kohya": folder / KOHYA_NAME}
     write_lora(lora, files["diffusers"], LoraForm.diffusers, adapters=adapters)
     if cfg.dora:
-        log.info("no kohya twin: readers of that form take a DoRA's norms in different ways")
+        log.info("no kohya twin: readers of that form take the norms of a DoRA in different ways")
         del files["kohya"]
     else:
         write_lora(lora, files["kohya"], LoraForm.kohya)

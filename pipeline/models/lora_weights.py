@@ -178,7 +178,7 @@ def peft_configs(lora: Lora) -> dict[str, Any]:
 
 def _to_flat(lora: Lora, *, own_blocks: bool) -> dict[str, Tensor]:
     if lora.is_dora:
-        # LyCORIS and peft divide by the norm of the sum, ComfyUI by that of the base weight alone.
+        # peft divides by the norm of the sum, ComfyUI by that of the base; diffusers drops it.
         raise InputError(
             "a DoRA has no kohya or comfyui form that all readers take alike; allowed: diffusers"
         )
