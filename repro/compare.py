@@ -3,20 +3,21 @@
     python -m repro.compare runs/train/smoke/A runs/train/smoke/B
 
 Compares the newest checkpoint of each (weights, optimiser, average: every file the manifest lists),
-the LoRA files, the deterministic rows of ``metrics.jsonl`` and the generated images. Exit status 0
-when all that both should have is equal, 1 otherwise.
+the LoRA files (but for the run they name), the deterministic rows of ``metrics.jsonl`` and the
+generated images. Exit status 0 when all that both should have is equal, 1 otherwise.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.files import sha256_file
 from pipeline.core.rundir import RunDir
+from pipeline.models.lora_header import made_sha256
 
 TIMED = ("speed/", "time/", "memory/")
 """Prefixes of figures that measure the machine, not the result."""
@@ -65,7 +66,9 @@ def _compare_files(left: RunDir, right: RunDir) -> Iterator[Verdict]:
         "images": (left.images, right.images, "*.png"),
     }
     for what, (a, b, pattern) in groups.items():
-        digests_a, digests_b = _digests(a, pattern), _digests(b, pattern)
+        # A LoRA's header names its run; that is no difference in what was made.
+        digest = made_sha256 if what == "lora" else sha256_file
+        digests_a, digests_b = _digests(a, pattern, digest), _digests(b, pattern, digest)
         names = sorted(digests_a.keys() | digests_b.keys())
         if not names:
             continue
@@ -93,10 +96,10 @@ def _newest(folder: Path) -> Path | None:
     return names[-1] if names else None
 
 
-def _digests(folder: Path | None, pattern: str) -> dict[str, str]:
+def _digests(folder: Path | None, pattern: str, digest: Callable[[Path], str]) -> dict[str, str]:
     if folder is None or not folder.is_dir():
         return {}
-    return {p.name: sha256_file(p) for p in sorted(folder.glob(pattern))}
+    return {p.name: digest(p) for p in sorted(folder.glob(pattern))}
 
 
 @one_line_errors

@@ -1,6 +1,5 @@
 """What a finished run leaves for others: a LoRA in two forms, or a whole model."""
 
-import json
 import logging
 import shutil
 from pathlib import Path
@@ -11,11 +10,11 @@ from pipeline.core.rundir import RunDir
 from pipeline.data.dataset import Dataset
 from pipeline.models import lora
 from pipeline.models.lora_files import save_lora
-from pipeline.models.noise_schedule import SCHEDULE_KEY
 from pipeline.models.protocol import LoadedModel
 from pipeline.models.sums import write_sums
 from train.conf import Adapter, TrainConfig
 from train.ema import Ema
+from train.metadata import training_metadata
 from train.samples import swapped
 
 log = logging.getLogger(__name__)
@@ -29,19 +28,7 @@ def export(
     if cfg.adapter is Adapter.full:
         _write_model(model, weights, run_dir.path / "model")
         return
-    metadata = {
-        "ss_num_train_images": str(len(dataset.split("train"))),
-        "ss_seed": str(cfg.seed),
-        "ss_learning_rate": str(cfg.optim.lr),
-        "ss_total_batch_size": str(cfg.batch_size),
-        "ss_dataset_digest": dataset.digest,
-        "dgx_pixels_num_images": str(cfg.num_images),
-    }
-    if cfg.data.more:
-        digests = [Dataset.open(more.path).digest for more in cfg.data.more]
-        metadata["dgx_pixels_more_dataset_digests"] = json.dumps(digests)
-    if cfg.loss.schedule_changes:
-        metadata[SCHEDULE_KEY] = json.dumps(cfg.loss.schedule_changes, sort_keys=True)
+    metadata = training_metadata(cfg, dataset, run_dir)
     files = save_lora(model, cfg.lora, run_dir.lora, weights=weights, metadata=metadata)
     log.info("LoRA: %s", files["diffusers"])
 

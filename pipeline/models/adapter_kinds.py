@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from pipeline.core.errors import InputError
 from pipeline.models.conf import LoraConfig, Method
-from pipeline.models.lora_files import ADAPTER_KEY
+from pipeline.models.lora_weights import ADAPTER_KEY
 from pipeline.models.protocol import LoadedModel
 
 LYCORIS = {Method.loha: LoHaConfig, Method.lokr: LoKrConfig}

@@ -51,6 +51,17 @@ def check_pattern(key: str, pattern: str) -> None:
         raise ValueError(f"{key}: {pattern!r} is no regular expression ({error})") from None
 
 
+class LoraForm(Enum):
+    """How the layers of a LoRA file are called."""
+
+    diffusers = "diffusers"
+    """peft's and diffusers' names."""
+    kohya = "kohya"
+    """Flat names with an alpha each, SDXL's blocks counted as sd-scripts does."""
+    comfyui = "comfyui"
+    """Flat names with an alpha each, all blocks as diffusers counts them."""
+
+
 @dataclass(kw_only=True, slots=True)
 class ModelConfig:
     """Which base model, and exactly which bytes of it."""

@@ -1,6 +1,6 @@
 """LoRA adapters on a loaded model: attach, name what is trained, apply what was trained.
 
-peft does the layers; diffusers' own loader reads the files back (``lora_files`` writes them).
+peft does the layers; diffusers' loader reads its own form back, ``lora_weights`` that of kohya.
 """
 
 import logging
@@ -17,7 +17,16 @@ from pipeline.core.errors import InputError
 from pipeline.core.files import sha256_file
 from pipeline.models.adapter_kinds import load_lycoris, method_of, peft_config
 from pipeline.models.conf import FamilyName, LoraConfig, LoraUse, Method, Targets
-from pipeline.models.lora_files import BASE_KEY, FAMILY_KEY, WEIGHTS_NAME
+from pipeline.models.lora_files import BASE_KEY, WEIGHTS_NAME
+from pipeline.models.lora_names import UNET, canonical
+from pipeline.models.lora_weights import (
+    FAMILY_KEY,
+    Lora,
+    is_flat,
+    peft_configs,
+    peft_tensors,
+    read_lora,
+)
 from pipeline.models.noise_schedule import changed_scheduler, read_changes
 from pipeline.models.protocol import LoadedModel
 from pipeline.models.sums import check_sums
@@ -218,12 +227,18 @@ class Adapters:
             )
         self._method = method
         try:
-            if method is Method.lora:
+            if method is not Method.lora:
+                load_lycoris(model, file, metadata, method=method, name=name)
+            elif is_flat(file):
+                lora = read_lora(file, family=model.family_name)
+                _check_layers(file, lora, model)
+                self._load_flat(model, lora, name)
+            else:
                 self.pipeline.load_lora_weights(
                     file.parent, weight_name=file.name, adapter_name=name
                 )
-            else:
-                load_lycoris(model, file, metadata, method=method, name=name)
+        except InputError:
+            raise
         except (ValueError, KeyError, RuntimeError) as error:
             line = str(error).splitlines()[0]
             raise InputError(f"loras: {file} does not fit this model ({line})") from error
@@ -231,6 +246,39 @@ class Adapters:
         if name not in loaded:
             raise InputError(f"loras: {file} has no weights for this model's layers")
         self._names[file] = name
+
+    def _load_flat(self, model: LoadedModel, lora: Lora, name: str) -> None:
+        """Load what kohya's names were by our own reading: diffusers' loses some of them."""
+        tensors, configs = peft_tensors(lora), peft_configs(lora)
+        for prefix, module in model.modules.items():
+            if not any(layer.startswith(f"{prefix}.") for layer in lora.layers):
+                continue
+            is_unet = prefix == UNET
+            load = getattr(self.pipeline, f"load_lora_into_{UNET if is_unet else 'text_encoder'}")
+            load(
+                tensors,
+                network_alphas=None,
+                adapter_name=name,
+                metadata=configs,
+                low_cpu_mem_usage=True,
+                _pipeline=self.pipeline,
+                **({"unet": module} if is_unet else {"text_encoder": module, "prefix": prefix}),
+            )
+
+
+def _check_layers(file: Path, lora: Lora, model: LoadedModel) -> None:
+    """Refuse layers that the model has not: diffusers would pass over them with a warning."""
+    there = {
+        canonical(f"{prefix}.{name}")
+        for prefix, module in model.modules.items()
+        for name, _ in module.named_modules()
+    }
+    strange = [name for name in lora.layers if name not in there]
+    if strange:
+        raise InputError(
+            f"loras: {file}: {len(strange)} of {len(lora.layers)} layers are not in this model, "
+            f"such as {strange[0]}"
+        )
 
 
 def resolve(path: Path) -> Path:

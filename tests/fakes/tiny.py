@@ -37,7 +37,9 @@ def build_tiny(family: FamilyName, folder: Path) -> Path:
         if is_xl else {}
     )  # fmt: skip
     unet = UNet2DConditionModel(
-        sample_size=8, block_out_channels=(32, 64), layers_per_block=1, norm_num_groups=8,
+        # Two layers a block, as SDXL has: sd-scripts' names count them.
+        sample_size=8, block_out_channels=(32, 64), layers_per_block=2 if is_xl else 1,
+        norm_num_groups=8,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=64 if is_xl else 32, attention_head_dim=4, **more,

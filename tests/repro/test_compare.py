@@ -2,9 +2,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save
 
 from pipeline.core.errors import InputError
 from pipeline.core.rundir import RunDir
+from pipeline.models.lora_header import RUN_KEY, with_metadata
 from repro.compare import compare_runs, trace
 
 
@@ -45,6 +48,15 @@ def test_a_missing_file_and_an_older_checkpoint_differ(tmp_path: Path) -> None:
     (right.checkpoints / "000000000064").rename(right.checkpoints / "000000000032")
     unequal = {v.what for v in compare_runs(left, right) if not v.equal}
     assert unequal == {"checkpoint", "images"}
+
+
+def test_a_lora_that_names_another_run_is_the_same_lora(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / name) for name in ("a", "b", "c")]
+    for run, value in zip(runs, (1.0, 1.0, 2.0), strict=True):
+        data = with_metadata(save({"x": torch.tensor([value])}), {RUN_KEY: run.path.name})
+        (run.lora / "pytorch_lora_weights.safetensors").write_bytes(data)
+    assert all(v.equal for v in compare_runs(runs[0], runs[1]))
+    assert {v.what for v in compare_runs(runs[0], runs[2]) if not v.equal} == {"lora"}
 
 
 def test_rows_with_timings_alone_are_not_part_of_the_trace(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from pipeline.core.files import sha256_file
 from pipeline.generate.conf import Precision, SamplerConfig, SamplerName
 from pipeline.generate.sample import sample_pixels
 from pipeline.models import lora
-from pipeline.models.conf import FamilyName, LoraConfig, LoraUse, ModelConfig
+from pipeline.models.conf import FamilyName, LoraConfig, LoraForm, LoraUse, ModelConfig
 from pipeline.models.lora_files import save_lora
+from pipeline.models.lora_weights import read_lora, write_lora
 from pipeline.models.registry import load_model
 from tests.fakes.tiny import build_tiny
 
@@ -51,7 +52,10 @@ def test_it_samples_trains_and_loads_its_lora_back(tiny: ModelConfig, tmp_path: 
             parameter += 0.2
     after = draw(model)
     assert (after != base).any()
-    for file in save_lora(model, cfg, tmp_path).values():
+    files = save_lora(model, cfg, tmp_path)
+    files["comfyui"] = tmp_path / "comfyui.safetensors"
+    write_lora(read_lora(files["diffusers"]), files["comfyui"], LoraForm.comfyui)
+    for file in files.values():
         fresh = load_model(tiny, device="cpu")
         lora.apply(fresh, [LoraUse(path=file)])
         assert (draw(fresh) == after).all(), file.name

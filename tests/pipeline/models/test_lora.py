@@ -4,34 +4,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from torch import Tensor
 
 from pipeline.core.errors import InputError
 from pipeline.models import lora
-from pipeline.models.conf import FamilyName, LoraConfig, LoraUse, Method, ModelConfig, Targets
-from pipeline.models.lora_files import save_lora, sorted_header
-from pipeline.models.protocol import LoadedModel
+from pipeline.models.conf import LoraConfig, LoraUse, Method, Targets
+from pipeline.models.lora_files import save_lora
 from pipeline.models.registry import load_model
-
-NANO = ModelConfig(family=FamilyName.pixelnano)
-
-
-def answer(model: LoadedModel) -> Tensor:
-    with torch.no_grad():
-        conditioning = model.family.encode_text(model.pipeline, ["orc", ""])
-        x = torch.randn(2, *model.latent_shape, generator=torch.Generator().manual_seed(2))
-        return model.family.predict(model.pipeline.unet, x, torch.tensor([5, 900]), conditioning)
-
-
-def trained(cfg: LoraConfig, base: ModelConfig = NANO) -> LoadedModel:
-    model = load_model(base, device="cpu")
-    lora.attach(model, cfg, seed=0)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in lora.trainable(model).values():
-            parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
-    return model
-
+from tests.fakes.adapters import NANO, answer, trained
 
 CASES = [
     LoraConfig(rank=4, alpha=4.0),
@@ -212,14 +191,6 @@ def test_the_same_adapter_gives_the_same_file(tmp_path: Path) -> None:
     for kind in ("pytorch_lora_weights", "pytorch_lora_weights_kohya"):
         file = f"{kind}.safetensors"
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
-
-
-def test_a_sorted_header_keeps_the_tensors() -> None:
-    from safetensors.torch import load, save
-
-    tensors = {"b": torch.randn(3), "a": torch.arange(5)}
-    again = load(sorted_header(save(tensors, {"z": "1", "a": "2"})))
-    assert all(torch.equal(again[name], tensors[name]) for name in tensors)
 
 
 def test_bad_adapters_are_named(tmp_path: Path) -> None:
