@@ -27,7 +27,7 @@ def training_metadata(cfg: TrainConfig, dataset: Dataset, run_dir: RunDir) -> di
     experiment, run_id = run_dir.path.parent.name, run_dir.path.name
     captions = dataset.split("train").captions
     data_name = str(dataset.card.get("name", dataset.path.name))
-    told = _run(run_dir) | _data(dataset, data_name, captions) | _arguments(cfg)
+    told = _run(run_dir) | _data(cfg, dataset, data_name, captions) | _arguments(cfg)
     told |= {
         RUN_KEY: f"{experiment}/{run_id}",
         OUTPUT_KEY: run_id,
@@ -61,7 +61,7 @@ def _run(run_dir: RunDir) -> dict[str, str]:
     return {key: value for key, value in found.items() if value}
 
 
-def _data(dataset: Dataset, name: str, captions: Sequence[str]) -> dict[str, str]:
+def _data(cfg: TrainConfig, dataset: Dataset, name: str, captions: Sequence[str]) -> dict[str, str]:
     one = {
         "name": name,
         "digest": dataset.digest,
@@ -71,6 +71,7 @@ def _data(dataset: Dataset, name: str, captions: Sequence[str]) -> dict[str, str
     return {
         DATA_KEY: json.dumps([one], sort_keys=True),
         "ss_num_train_images": str(len(captions)),
+        "ss_flip_aug": str(cfg.data.flip and dataset.flip_ok),
         "ss_tag_frequency": json.dumps({name: count_tags(captions)}),
         "ss_dataset_dirs": json.dumps({name: {"n_repeats": 1, "img_count": len(captions)}}),
     }
@@ -105,7 +106,6 @@ def _arguments(cfg: TrainConfig) -> dict[str, str]:
         "ss_noise_offset": cfg.loss.noise_offset or None,
         "ss_min_snr_gamma": cfg.loss.min_snr_gamma or None,
         "ss_caption_dropout_rate": cfg.data.caption_dropout,
-        "ss_flip_aug": cfg.data.flip,
         "ss_enable_bucket": False,
         "ss_resolution": (cfg.model.size_px, cfg.model.size_px),
     }  # fmt: skip
