@@ -35,7 +35,7 @@ def training_metadata(cfg: TrainConfig, dataset: Dataset, run_dir: RunDir) -> di
     captions = dataset.split("train").captions
     data_name = _name(dataset)
     sets = [dataset, *(Dataset.open(more.path) for more in cfg.data.more)]
-    told = _run(run_dir) | _data(sets) | _arguments(cfg)
+    told = _run(run_dir) | _data(sets, flip=cfg.data.flip) | _arguments(cfg)
     if cfg.loss.schedule_changes:
         told[SCHEDULE_KEY] = json.dumps(cfg.loss.schedule_changes, sort_keys=True)
     told |= {
@@ -75,7 +75,7 @@ def _name(dataset: Dataset) -> str:
     return str(dataset.card.get("name", dataset.path.name))
 
 
-def _data(sets: Sequence[Dataset]) -> dict[str, str]:
+def _data(sets: Sequence[Dataset], *, flip: bool) -> dict[str, str]:
     captions = {_name(each): each.split("train").captions for each in sets}
     told = [
         {
@@ -90,6 +90,7 @@ def _data(sets: Sequence[Dataset]) -> dict[str, str]:
     return {
         DATA_KEY: json.dumps(told, sort_keys=True),
         "ss_num_train_images": str(sum(map(len, captions.values()))),
+        "ss_flip_aug": str(flip and all(each.flip_ok for each in sets)),
         "ss_tag_frequency": json.dumps({k: count_tags(found) for k, found in captions.items()}),
         "ss_dataset_dirs": json.dumps(dirs),
     }
@@ -127,7 +128,6 @@ def _arguments(cfg: TrainConfig) -> dict[str, str]:
         "ss_debiased_estimation": cfg.loss.weighting is Weighting.debiased,
         "ss_zero_terminal_snr": cfg.loss.zero_terminal_snr,
         "ss_caption_dropout_rate": cfg.data.caption_dropout,
-        "ss_flip_aug": cfg.data.flip,
         "ss_enable_bucket": False,
         "ss_resolution": (cfg.model.size_px, cfg.model.size_px),
     }  # fmt: skip

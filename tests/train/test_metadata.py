@@ -94,6 +94,9 @@ def test_what_is_not_known_or_not_so_is_left_out(smoke_data: Path, tmp_path: Pat
     assert "modelspec.trigger_phrase" not in told
     assert told["ss_mixed_precision"] == "bf16"
     assert told["ss_text_encoder_lr"] == "None"
+    assert told["ss_flip_aug"] == str(dataset.flip_ok)
+    still = config(smoke_data, data=DataConfig(path=smoke_data, flip=False))
+    assert training_metadata(still, dataset, RunDir(tmp_path))["ss_flip_aug"] == "False"
     named = config(smoke_data, model=ModelConfig(family=FamilyName.sdxl, path=Path("/x/sdxl-base")))
     told = training_metadata(named, dataset, RunDir(tmp_path / "tiles" / "x"))
     assert told["ss_sd_model_name"] == "sdxl-base"
