@@ -38,7 +38,8 @@ class Mixture:
         self.run_seed = run_seed
         self._slots = [0, *accumulate(part.weight for part in parts)]
         self._samples = [0, *accumulate(part.num_samples for part in parts)]
-        self._kept: dict[tuple[str, int], Int64[np.ndarray, " n"]] = {}
+        self._kept: dict[str, tuple[int, Int64[np.ndarray, " n"]]] = {}
+        """The last permutation of each stream: positions come in order."""
 
     def at(self, index: int) -> tuple[int, int]:
         """Return which part a position belongs to, and which image, numbered over all parts."""
@@ -58,12 +59,11 @@ class Mixture:
         return part, period * self.parts[part].weight + slot - self._slots[part]
 
     def _permutation(self, stream: str, index: int, size: int) -> Int64[np.ndarray, " n"]:
-        key = (stream, index)
-        if key not in self._kept:
-            if len(self._kept) > 2 * (len(self.parts) + 1):
-                self._kept.clear()
-            self._kept[key] = derive_permutation(self.run_seed, stream, index, size=size)
-        return self._kept[key]
+        kept = self._kept.get(stream)
+        if kept is None or kept[0] != index:
+            kept = index, derive_permutation(self.run_seed, stream, index, size=size)
+            self._kept[stream] = kept
+        return kept[1]
 
 
 def join_sets(cfg: DataConfig, first: Dataset) -> tuple[Split, list[Part], list[str]]:
