@@ -40,7 +40,7 @@ from pipeline.core.timing import Stopwatch
 from pipeline.data.dataset import Dataset, Split
 from pipeline.generate.conf import Precision, SamplerConfig
 from pipeline.generate.sample import Pixels, sample_pixels
-from pipeline.models import lora
+from pipeline.models import adapters
 from pipeline.models.conf import FamilyName, LoraUse, ModelConfig
 from pipeline.models.pixelnano import ASSETS
 from pipeline.models.protocol import LoadedModel
@@ -56,7 +56,7 @@ def load(lora_path: Path | None) -> LoadedModel:
     """Load the shipped model, with a LoRA when there is one."""
     model = load_model(ModelConfig(family=FamilyName.pixelnano, path=ASSETS), device="cpu")
     if lora_path is not None:
-        lora.apply(model, [LoraUse(path=lora_path)])
+        adapters.apply(model, [LoraUse(path=lora_path)])
     return model
 
 

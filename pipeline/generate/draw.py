@@ -22,7 +22,7 @@ from pipeline.generate.conf import (
 from pipeline.generate.sample import denoise, to_bytes
 from pipeline.generate.text import TextCache
 from pipeline.generate.work import Item
-from pipeline.models import lora
+from pipeline.models import adapters
 from pipeline.models.conf import LoraUse
 from pipeline.models.protocol import LoadedModel
 from pipeline.models.registry import load_model
@@ -61,7 +61,7 @@ class Drawer:
         self.model = model
         self.sampler, self.compute = sampler, compute
         self.precision, self.device = precision, device
-        self.adapters = lora.Adapters(self.model, variants, fuse=compute.fuse_loras)
+        self.adapters = adapters.Adapters(self.model, variants, fuse=compute.fuse_loras)
         self.text = TextCache(self.model)
         self._state: tuple[int, int] | None = None
         self._prepare()

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import jobs.lora
-from pipeline.models import lora
+from pipeline.models import adapters
 from pipeline.models.conf import LoraConfig, LoraUse, Targets
 from pipeline.models.lora_files import save_lora
 from pipeline.models.lora_header import read_header
@@ -44,7 +44,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 
 def drawn(*uses: LoraUse) -> torch.Tensor:
     model = load_model(NANO, device="cpu")
-    lora.apply(model, list(uses))
+    adapters.apply(model, list(uses))
     return answer(model)
 
 

@@ -11,7 +11,7 @@ from pipeline.core.errors import InputError
 from pipeline.core.files import sha256_file
 from pipeline.generate.conf import Precision, SamplerConfig, SamplerName
 from pipeline.generate.sample import sample_pixels
-from pipeline.models import lora
+from pipeline.models import adapters, lora
 from pipeline.models.conf import FamilyName, LoraConfig, LoraForm, LoraUse, ModelConfig
 from pipeline.models.lora_files import save_lora
 from pipeline.models.lora_weights import read_lora, write_lora
@@ -57,7 +57,7 @@ def test_it_samples_trains_and_loads_its_lora_back(tiny: ModelConfig, tmp_path: 
     write_lora(read_lora(files["diffusers"]), files["comfyui"], LoraForm.comfyui)
     for file in files.values():
         fresh = load_model(tiny, device="cpu")
-        lora.apply(fresh, [LoraUse(path=file)])
+        adapters.apply(fresh, [LoraUse(path=file)])
         assert (draw(fresh) == after).all(), file.name
 
 

@@ -6,7 +6,7 @@ import torch
 from safetensors import safe_open
 
 from pipeline.core.errors import InputError
-from pipeline.models import lora
+from pipeline.models import adapters, lora
 from pipeline.models.conf import LoraConfig, LoraUse, Method, Targets
 from pipeline.models.lora_files import save_lora
 from pipeline.models.registry import load_model
@@ -31,7 +31,7 @@ def test_a_saved_adapter_loads_back_exactly(tmp_path: Path, cfg: LoraConfig, kin
     file = save_lora(model, cfg, tmp_path, metadata={"ss_seed": "7"})[kind]
     fresh = load_model(NANO, device="cpu")
     base = answer(fresh)
-    lora.apply(fresh, [LoraUse(path=file)])
+    adapters.apply(fresh, [LoraUse(path=file)])
     assert torch.equal(answer(fresh), answer(model))
     assert not torch.allclose(answer(fresh), base, atol=1e-3)
     fresh.pipeline.set_adapters(["lora0"], [0.0])
@@ -54,16 +54,16 @@ def test_loha_and_lokr_load_back_exactly(tmp_path: Path, method: Method, targets
     fresh, fused = load_model(NANO, device="cpu"), load_model(NANO, device="cpu")
     base = answer(fresh)
     state = torch.random.get_rng_state()
-    adapters = lora.Adapters(fresh, [[LoraUse(path=tmp_path)], []], fuse=False)
+    loaded = adapters.Adapters(fresh, [[LoraUse(path=tmp_path)], []], fuse=False)
     assert torch.equal(torch.random.get_rng_state(), state)
-    adapters.use(0)
+    loaded.use(0)
     assert torch.equal(answer(fresh), answer(model))
     assert not torch.allclose(answer(fresh), base, atol=1e-3)
     fresh.pipeline.set_adapters(["lora0"], [0.0])
     assert torch.equal(answer(fresh), base)
-    adapters.use(1)
+    loaded.use(1)
     assert torch.equal(answer(fresh), base)
-    lora.Adapters(fused, [[LoraUse(path=tmp_path, weight=0.5)]], fuse=True).use(0)
+    adapters.Adapters(fused, [[LoraUse(path=tmp_path, weight=0.5)]], fuse=True).use(0)
     fresh.pipeline.enable_lora()
     fresh.pipeline.set_adapters(["lora0"], [0.5])
     torch.testing.assert_close(answer(fused), answer(fresh), rtol=1e-3, atol=1e-4)
@@ -90,7 +90,7 @@ def test_kinds_do_not_mix_and_broken_ones_are_named(tmp_path: Path) -> None:
         save_lora(trained(cfg), cfg, tmp_path / method.value)
     uses = [LoraUse(path=tmp_path / name) for name in ("lora", "loha")]
     with pytest.raises(InputError, match="one kind"):
-        lora.apply(load_model(NANO, device="cpu"), uses)
+        adapters.apply(load_model(NANO, device="cpu"), uses)
     file = tmp_path / "loha" / "pytorch_lora_weights.safetensors"
     with safe_open(file, framework="pt") as opened:
         metadata = opened.metadata()
@@ -100,7 +100,7 @@ def test_kinds_do_not_mix_and_broken_ones_are_named(tmp_path: Path) -> None:
     for changes in ({}, {"lora_adapter_metadata": "{"}):
         save_file(tensors, file, metadata=metadata | changes)
         with pytest.raises(InputError, match="loras: ") as refused:
-            lora.apply(load_model(NANO, device="cpu"), uses[1:])
+            adapters.apply(load_model(NANO, device="cpu"), uses[1:])
         assert "\n" not in str(refused.value)
     for key in ("rslora", "dora", "text_encoder"):
         with pytest.raises(ValueError, match=f"lora.{key}"):
@@ -126,7 +126,7 @@ def test_stabilised_layers_of_several_ranks_load_back_in_the_one_form_they_have(
     model = trained(cfg)
     assert list(save_lora(model, cfg, tmp_path)) == ["diffusers"]
     fresh = load_model(NANO, device="cpu")
-    lora.apply(fresh, [LoraUse(path=tmp_path)])
+    adapters.apply(fresh, [LoraUse(path=tmp_path)])
     assert torch.equal(answer(fresh), answer(model))
 
 
@@ -146,7 +146,7 @@ def test_dora_loads_back_exactly_in_the_one_form_it_is_written(tmp_path: Path) -
     assert list(files) == ["diffusers"]
     assert [p.name for p in tmp_path.iterdir()] == [files["diffusers"].name]
     fresh = load_model(NANO, device="cpu")
-    lora.apply(fresh, [LoraUse(path=tmp_path)])
+    adapters.apply(fresh, [LoraUse(path=tmp_path)])
     assert torch.equal(answer(fresh), answer(model))
     with pytest.raises(ValueError, match="lora.dora"):
         LoraConfig(dora=True, text_encoder=True)
@@ -180,7 +180,7 @@ def test_weights_given_are_written_in_place_of_the_live_ones(tmp_path: Path) -> 
     save_lora(model, cfg, tmp_path, weights=averages)
     fresh = load_model(NANO, device="cpu")
     base = answer(fresh)
-    lora.apply(fresh, [LoraUse(path=tmp_path)])
+    adapters.apply(fresh, [LoraUse(path=tmp_path)])
     assert torch.equal(answer(fresh), base)
 
 
@@ -202,7 +202,7 @@ def test_bad_adapters_are_named(tmp_path: Path) -> None:
     pickle.write_bytes(b"\x80\x04.")
     for path, word in ((tmp_path / "absent", "neither"), (cut, "not a whole"), (pickle, "pickles")):
         with pytest.raises(InputError, match=word) as refused:
-            lora.apply(model, [LoraUse(path=path)])
+            adapters.apply(model, [LoraUse(path=path)])
         assert str(path) in str(refused.value)
 
 
@@ -211,8 +211,8 @@ def test_an_adapter_of_another_base_is_applied_with_a_warning(
 ) -> None:
     cfg = LoraConfig(rank=2)
     file = save_lora(trained(cfg), cfg, tmp_path)["diffusers"]
-    lora.apply(load_model(NANO, device="cpu"), [LoraUse(path=file)])
+    adapters.apply(load_model(NANO, device="cpu"), [LoraUse(path=file)])
     assert "another base" not in caplog.text
     other = replace(load_model(NANO, device="cpu"), digest="0" * 64)
-    lora.apply(other, [LoraUse(path=file)])
+    adapters.apply(other, [LoraUse(path=file)])
     assert "another base model" in caplog.text

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import InputError
-from pipeline.models import lora
+from pipeline.models import adapters
 from pipeline.models.conf import FamilyName, LoraConfig, LoraForm, LoraUse, ModelConfig, Targets
 from pipeline.models.lora_algebra import delta, extract, keep_energy, keep_rank, merge, resize
 from pipeline.models.lora_files import save_lora
@@ -165,12 +165,14 @@ def test_a_merge_draws_as_both_adapters_do(
     ]
     both = load_model(base, device="cpu")
     untouched = answer(both)
-    lora.apply(both, [LoraUse(path=f, weight=w) for f, w in zip(files, (0.7, 0.3), strict=True)])
+    adapters.apply(
+        both, [LoraUse(path=f, weight=w) for f, w in zip(files, (0.7, 0.3), strict=True)]
+    )
     read = [read_lora(file) for file in files]
     made = replace(read[0], layers=merge(read, [0.7, 0.3]))
     write_lora(made, tmp_path / "merged.safetensors", form)
     one = load_model(base, device="cpu")
-    lora.apply(one, [LoraUse(path=tmp_path / "merged.safetensors")])
+    adapters.apply(one, [LoraUse(path=tmp_path / "merged.safetensors")])
     # Two sums in another order: single precision differs in the last places, no more.
     assert torch.allclose(answer(one), answer(both), atol=2e-5, rtol=0)
     assert not torch.allclose(answer(one), untouched, atol=1e-2)

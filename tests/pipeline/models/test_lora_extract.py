@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pipeline.core.errors import InputError
-from pipeline.models import lora
+from pipeline.models import adapters
 from pipeline.models.conf import FamilyName, LoraConfig, LoraForm, LoraUse, ModelConfig, Targets
 from pipeline.models.lora_algebra import delta, keep_rank
 from pipeline.models.lora_extract import extract_lora
@@ -25,7 +25,7 @@ def bake(base: ModelConfig, folder: Path) -> dict[str, Path]:
     files = save_lora(trained(CFG, base), CFG, folder)
     model = load_model(base, device="cpu")
     model.pipeline.save_pretrained(folder / "base")
-    lora.Adapters(model, [[LoraUse(path=files["diffusers"])]], fuse=True)
+    adapters.Adapters(model, [[LoraUse(path=files["diffusers"])]], fuse=True)
     model.pipeline.save_pretrained(folder / "run" / "model")
     return files
 
@@ -50,7 +50,7 @@ def test_what_was_baked_in_is_found_again(
     write_lora(found, tmp_path / "found.safetensors", LoraForm.kohya)
     with_lora = load_model(base, device="cpu")
     untouched = answer(with_lora)
-    lora.apply(with_lora, [LoraUse(path=tmp_path / "found.safetensors")])
+    adapters.apply(with_lora, [LoraUse(path=tmp_path / "found.safetensors")])
     tuned = load_model(replace(base, path=tmp_path / "run" / "model"), device="cpu")
     assert torch.allclose(answer(with_lora), answer(tuned), atol=1e-4)
     assert not torch.allclose(untouched, answer(tuned), atol=1e-2)

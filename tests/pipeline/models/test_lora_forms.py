@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from pipeline.core.errors import InputError
-from pipeline.models import lora
+from pipeline.models import adapters
 from pipeline.models.conf import FamilyName, LoraConfig, LoraForm, LoraUse, ModelConfig, Targets
 from pipeline.models.lora_files import save_lora
 from pipeline.models.lora_weights import read_lora, write_lora
@@ -38,7 +38,7 @@ def test_three_forms_answer_alike_here_and_in_diffusers(
 
     def loaded(file: Path, *, by_us: bool) -> torch.Tensor:
         if by_us:
-            lora.apply(fresh, [LoraUse(path=file)])
+            adapters.apply(fresh, [LoraUse(path=file)])
         else:
             fresh.pipeline.load_lora_weights(tmp_path, weight_name=file.name)
         found = answer(fresh)
@@ -104,7 +104,7 @@ def test_a_dora_has_one_form(tmp_path: Path) -> None:
     assert dora.is_dora
     write_lora(dora, tmp_path / "again.safetensors", LoraForm.diffusers)
     fresh = load_model(NANO, device="cpu")
-    lora.apply(fresh, [LoraUse(path=tmp_path / "again.safetensors")])
+    adapters.apply(fresh, [LoraUse(path=tmp_path / "again.safetensors")])
     assert torch.equal(answer(fresh), answer(model))
     for form in (LoraForm.kohya, LoraForm.comfyui):
         with pytest.raises(InputError, match="DoRA"):
@@ -135,7 +135,7 @@ def test_what_is_not_read_is_named(
         read_lora(file)
     assert str(file) in str(refused.value)
     with pytest.raises(InputError, match=word):
-        lora.apply(load_model(NANO, device="cpu"), [LoraUse(path=file)])
+        adapters.apply(load_model(NANO, device="cpu"), [LoraUse(path=file)])
 
 
 def test_layers_of_another_model_are_refused_not_passed_over(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_layers_of_another_model_are_refused_not_passed_over(tmp_path: Path) -> 
     strange = {k.replace("down_blocks_1", "down_blocks_7"): v for k, v in tensors.items()}
     save_file(strange, tmp_path / "strange.safetensors")
     with pytest.raises(InputError, match="down_blocks.7"):
-        lora.apply(
+        adapters.apply(
             load_model(ModelConfig(family=FamilyName.pixelnano), device="cpu"),
             [LoraUse(path=tmp_path / "strange.safetensors")],
         )

@@ -9,7 +9,7 @@ import torch
 from pipeline.core.errors import InputError
 from pipeline.generate.conf import Precision, SamplerConfig, SamplerName
 from pipeline.generate.sample import sample_pixels
-from pipeline.models import lora
+from pipeline.models import adapters, lora
 from pipeline.models.conf import FamilyName, LoraConfig, LoraUse, ModelConfig
 from pipeline.models.lora_files import save_lora
 from pipeline.models.noise_schedule import SCHEDULE_KEY, change_schedule
@@ -66,13 +66,13 @@ def test_generation_follows_what_a_lora_was_trained_on(
     change_schedule(by_hand, ZERO)
     expected = drawn(by_hand, sampler)
     assert not torch.equal(base, expected)
-    adapters = lora.Adapters(by_file, [[LoraUse(path=file)], []], fuse=False)
-    adapters.use(0)
+    loaded = adapters.Adapters(by_file, [[LoraUse(path=file)], []], fuse=False)
+    loaded.use(0)
     assert torch.equal(drawn(by_file, sampler), expected)
-    adapters.use(1)
+    loaded.use(1)
     assert torch.equal(drawn(by_file, sampler), base), "the base keeps its own schedule"
     fused = load_model(NANO, device="cpu")
-    lora.Adapters(fused, [[LoraUse(path=file)]], fuse=True).use(0)
+    adapters.Adapters(fused, [[LoraUse(path=file)]], fuse=True).use(0)
     assert torch.equal(drawn(fused, sampler), expected)
 
 
@@ -81,8 +81,8 @@ def test_adapters_of_two_schedules_do_not_mix(tmp_path: Path) -> None:
     uses = [LoraUse(path=saved(tmp_path / "a", ZERO)), LoraUse(path=saved(tmp_path / "b", None))]
     model = load_model(NANO, device="cpu")
     with pytest.raises(InputError, match="rescale_betas_zero_snr"):
-        lora.Adapters(model, [uses], fuse=False)
-    lora.Adapters(load_model(NANO, device="cpu"), [[use] for use in uses], fuse=False)
+        adapters.Adapters(model, [uses], fuse=False)
+    adapters.Adapters(load_model(NANO, device="cpu"), [[use] for use in uses], fuse=False)
 
 
 @pytest.mark.parametrize("told", ["{", "[]", '{"beta_start": 1}', '{"prediction_type": "w"}', "3"])
@@ -92,4 +92,4 @@ def test_a_schedule_nobody_knows_is_refused(tmp_path: Path, told: str) -> None:
     lora.attach(model, cfg, seed=0)
     file = save_lora(model, cfg, tmp_path, metadata={SCHEDULE_KEY: told})["diffusers"]
     with pytest.raises(InputError, match=SCHEDULE_KEY):
-        lora.apply(load_model(NANO, device="cpu"), [LoraUse(path=file)])
+        adapters.apply(load_model(NANO, device="cpu"), [LoraUse(path=file)])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import InputError
-from pipeline.models import lora
+from pipeline.models import adapters
 from pipeline.models.conf import FamilyName, LoraUse, ModelConfig
 from pipeline.models.pixelnano import ASSETS
 from pipeline.models.registry import load_model
@@ -101,4 +101,4 @@ def test_a_listed_adapter_is_checked(tmp_path: Path) -> None:
     file.write_bytes(b"others")
     model = load_model(ModelConfig(family=FamilyName.pixelnano, path=ASSETS), device="cpu")
     with pytest.raises(InputError, match=NAME):
-        lora.apply(model, [LoraUse(path=file)])
+        adapters.apply(model, [LoraUse(path=file)])
