@@ -13,7 +13,8 @@ from jobs.runtime.mirror import ask_wandb, reason_of
 from jobs.status import main
 from pipeline.core.errors import InputError
 from tests.fakes.records import write_run
-from tests.fakes.wandb_server import KEY, Received, WandbServer, serving
+from tests.fakes.wandb_held import Received
+from tests.fakes.wandb_server import KEY, WandbServer, serving
 
 SINCE = datetime.datetime(2026, 11, 16, tzinfo=datetime.UTC)
 UNTIL = datetime.datetime(2026, 11, 30, tzinfo=datetime.UTC)

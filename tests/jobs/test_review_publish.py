@@ -18,7 +18,8 @@ from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from jobs.runtime.publish import Project
 from pipeline.core.errors import InputError
-from tests.fakes.wandb_server import KEY, View, serving
+from tests.fakes.wandb_held import View
+from tests.fakes.wandb_server import KEY, serving
 from tests.jobs.reviewed import make_bench, make_project, make_run
 
 ROOT = Path(__file__).parents[2]
