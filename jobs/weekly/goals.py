@@ -44,28 +44,41 @@ class Goals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What records say of one thing that a milestone asks for."""
+
+    state: str
+    measured: str
+    source: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Milestone:
     """Where one milestone stands."""
 
     name: str
     focus: str
     goal: str
-    state: str
-    measured: str
-    """Figures, and on what."""
-    sources: tuple[Path, ...]
-    """The records they are from."""
     command: str
     """What measures it."""
+    found: tuple[Finding, ...]
+    """Of each thing that it asks for."""
 
+    @property
+    def state(self) -> str:
+        """That of what stands worst."""
+        states = {each.state for each in self.found}
+        return next(each for each in (MISSED, NO_GOAL, NOT_MEASURED, MET) if each in states)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Half:
-    """One of two things that a milestone asks for."""
+    @property
+    def measured(self) -> str:
+        """Figures, and on what."""
+        return "; ".join(each.measured for each in self.found)
 
-    state: str
-    measured: str
-    source: Path | None = None
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The records they are from."""
+        return tuple(each.source for each in self.found if each.source)
 
 
 def milestones(
@@ -74,16 +87,49 @@ def milestones(
     """Return all five as the records of before ``until`` have them."""
     before = latest_first(run for run in runs if run.latest < until)
     benches = benches.before(until)
+    asked, trained = _goal(before)
+    quick, scaled = _latency(benches, goals.latency_p95_ms), _autoscaled(before)
+    p95 = "latency" if goals.latency_p95_ms is None else told(goals.latency_p95_ms, "ms")
     return [
-        _smoke(before, benches),
-        _gain(benches, goals),
-        _loader(benches, goals),
-        _goal(before),
-        _service(before, benches, goals),
+        Milestone(
+            name="M0",
+            focus="Repro and smoke test",
+            goal=f"{NUM_SMOKE_IMAGES} images end to end, as recorded",
+            command="repro/run.sh",
+            found=(_smoke(before, benches),),
+        ),
+        Milestone(
+            name="M1",
+            focus="Multi-GPU inference",
+            goal=f"4 GPUs generate {told(goals.gain)} times what 2 do, or more",
+            command="python -m jobs.bench bench=scaling cluster=dgx_b200 'num_ranks=[1,2,4,8]'",
+            found=(_gain(benches, goals),),
+        ),
+        Milestone(
+            name="M2",
+            focus="Data pipeline (DALI)",
+            goal=f"{told(goals.loader_gb_per_s)} GB/s of float32, or more",
+            command="python -m jobs.bench bench=loader",
+            found=(_loader(benches, goals),),
+        ),
+        Milestone(
+            name="M3",
+            focus="LoRA fine-tune",
+            goal=asked,
+            command="python -m jobs.train +experiment=tiles32",
+            found=(trained,),
+        ),
+        Milestone(
+            name="M4",
+            focus="Productization and SLOs",
+            goal=f"p95 {p95}; autoscaling verified",
+            command=_NEXT[quick.state == MET],
+            found=(quick, scaled),
+        ),
     ]
 
 
-def _smoke(runs: Iterable[Run], benches: Benches) -> Milestone:
+def _smoke(runs: Iterable[Run], benches: Benches) -> Finding:
     # The newest that ended has the word: an older one that was fine does not outvote it.
     ended = [run for run in runs if run.job == "smoke" and run.status in {"finished", "failed"}]
     state, measured, source = NOT_MEASURED, "", None
@@ -100,18 +146,10 @@ def _smoke(runs: Iterable[Run], benches: Benches) -> Milestone:
             continue
         state, source = MET if passed else MISSED, path
         break
-    return Milestone(
-        name="M0",
-        focus="Repro and smoke test",
-        goal=f"{NUM_SMOKE_IMAGES} images end to end, as recorded",
-        state=state,
-        measured=measured,
-        sources=(source,) if source else (),
-        command="repro/run.sh",
-    )
+    return Finding(state=state, measured=measured, source=source)
 
 
-def _gain(benches: Benches, goals: Goals) -> Milestone:
+def _gain(benches: Benches, goals: Goals) -> Finding:
     state, measured, source = NOT_MEASURED, "no GPU has been measured", None
     for device in ("cpu", "cuda"):
         for kept in benches.newest("scaling", device=device):
@@ -125,18 +163,10 @@ def _gain(benches: Benches, goals: Goals) -> Milestone:
             else:
                 measured += ", which says nothing of GPUs"
             break
-    return Milestone(
-        name="M1",
-        focus="Multi-GPU inference",
-        goal=f"4 GPUs generate {told(goals.gain)} times what 2 do, or more",
-        state=state,
-        measured=measured,
-        sources=(source,) if source else (),
-        command="python -m jobs.bench bench=scaling cluster=dgx_b200 'num_ranks=[1,2,4,8]'",
-    )
+    return Finding(state=state, measured=measured, source=source)
 
 
-def _loader(benches: Benches, goals: Goals) -> Milestone:
+def _loader(benches: Benches, goals: Goals) -> Finding:
     state, measured, source = NOT_MEASURED, "", None
     for kept in benches.newest("loader"):
         rate = _median(kept, "ours.1x.bytes")
@@ -144,19 +174,14 @@ def _loader(benches: Benches, goals: Goals) -> Milestone:
             state = MET if rate >= goals.loader_gb_per_s else MISSED
             measured, source = f"{told(rate)} GB/s on {kept.machine[0]}", kept.path
             break
-    return Milestone(
-        name="M2",
-        focus="Data pipeline (DALI)",
-        goal=f"{told(goals.loader_gb_per_s)} GB/s of float32, or more",
-        state=state,
-        measured=measured,
-        sources=(source,) if source else (),
-        command="python -m jobs.bench bench=loader",
-    )
+    return Finding(state=state, measured=measured, source=source)
 
 
-def _goal(runs: Iterable[Run]) -> Milestone:
-    """Judge by the verdicts that trainings carry: the newest that met its goal, else the newest."""
+def _goal(runs: Iterable[Run]) -> tuple[str, Finding]:
+    """Return the goal that trainings state, and what their verdicts say.
+
+    Of the newest that met its goal, else of the newest that has one.
+    """
     trained = [run for run in runs if run.job == "train" and run.status == "finished"]
     judged = [run for run in trained if _verdict(run)]
     met = [run for run in judged if _verdict(run)["state"] == MET]
@@ -171,15 +196,7 @@ def _goal(runs: Iterable[Run]) -> Milestone:
         goal = f"{verdict['metric']} at {bound} {told(number(verdict.get(f'at_{bound}')))}"
         if number(verdict.get("hours")) is not None:
             goal += f" within {told(number(verdict['hours']), 'h')}"
-    return Milestone(
-        name="M3",
-        focus="LoRA fine-tune",
-        goal=goal,
-        state=state,
-        measured=measured,
-        sources=(source,) if source else (),
-        command="python -m jobs.train +experiment=tiles32",
-    )
+    return goal, Finding(state=state, measured=measured, source=source)
 
 
 def _verdict(run: Run) -> dict[str, Any]:
@@ -188,22 +205,7 @@ def _verdict(run: Run) -> dict[str, Any]:
     return told if isinstance(told, dict) and {"metric", "state"} <= told.keys() else {}
 
 
-def _service(runs: Iterable[Run], benches: Benches, goals: Goals) -> Milestone:
-    goal_ms = goals.latency_p95_ms
-    quick, at = _latency(benches, goal_ms), _autoscaled(runs)
-    halves = {quick.state, at.state}
-    return Milestone(
-        name="M4",
-        focus="Productization and SLOs",
-        goal=f"p95 {'latency' if goal_ms is None else told(goal_ms, 'ms')}; autoscaling verified",
-        state=next(state for state in (MISSED, NO_GOAL, NOT_MEASURED, MET) if state in halves),
-        measured=f"{quick.measured}; {at.measured}",
-        sources=tuple(half.source for half in (quick, at) if half.source),
-        command=_NEXT[quick.state == MET],
-    )
-
-
-def _latency(benches: Benches, goal_ms: float | None) -> _Half:
+def _latency(benches: Benches, goal_ms: float | None) -> Finding:
     """Judge the newest figure of a GPU, or else of a CPU."""
     every = [
         (kept, row.p95)
@@ -212,20 +214,20 @@ def _latency(benches: Benches, goal_ms: float | None) -> _Half:
         if (row := _row(kept, "base.batch1.latency")) is not None and row.p95 is not None
     ]
     if not every:
-        return _Half(state=NOT_MEASURED, measured="no latency has been measured")
+        return Finding(state=NOT_MEASURED, measured="no latency has been measured")
     kept, p95_ms = every[0]
     state = NO_GOAL if goal_ms is None else MET if p95_ms <= goal_ms else MISSED
     alone = "" if kept.result.conditions.device == "cuda" else ", no GPU has been measured"
     measured = f"p95 {told(p95_ms, 'ms')} on {kept.machine[0]}{alone}"
-    return _Half(state=state, measured=measured, source=kept.path)
+    return Finding(state=state, measured=measured, source=kept.path)
 
 
-def _autoscaled(runs: Iterable[Run]) -> _Half:
+def _autoscaled(runs: Iterable[Run]) -> Finding:
     """Judge the newest generation that workers finished which no person started.
 
     Where there is none, the newest that several workers finished is told: it shows no scaling.
     """
-    by_hand = _Half(state=NOT_MEASURED, measured="no record of autoscaling")
+    by_hand = Finding(state=NOT_MEASURED, measured="no record of autoscaling")
     for run in runs:
         workers = {each.job_id for each in run.attempts if each.job_id.startswith(WORKER)}
         if (run.job, run.status) != ("generate", "finished") or len(workers) < MIN_WORKERS:
@@ -240,10 +242,10 @@ def _autoscaled(runs: Iterable[Run]) -> _Half:
         )
         if sum(not worker.startswith(BY_HAND) for worker in workers) >= MIN_WORKERS:
             state = MET if made == asked else MISSED
-            return _Half(state=state, measured=measured, source=run.path)
+            return Finding(state=state, measured=measured, source=run.path)
         if by_hand.source is None:
             measured += "; people started them"
-            by_hand = _Half(state=NOT_MEASURED, measured=measured, source=run.path)
+            by_hand = Finding(state=NOT_MEASURED, measured=measured, source=run.path)
     return by_hand
 
 
