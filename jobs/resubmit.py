@@ -1,13 +1,11 @@
 """Submit a frozen run again: ``python -m jobs.resubmit runs/train/tiles32/ID``."""
 
 import argparse
-import importlib
 import sys
 from pathlib import Path
 
-from jobs.conf import JobConfig
 from jobs.runtime.config import CONFIGS
-from jobs.runtime.freeze import load_frozen
+from jobs.runtime.freeze import load_job
 from jobs.runtime.launch import launch
 from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.rundir import RunDir
@@ -26,7 +24,7 @@ def main() -> int:
     job = run_dir.path.parts[-3]
     if not (CONFIGS / f"{job}.yaml").is_file():
         raise InputError(f"{run_dir.path}: not a run folder (runs/<job>/<name>/<run_id>)")
-    config: JobConfig = load_frozen(run_dir, importlib.import_module(f"jobs.{job}").SCHEMA)
+    _, config = load_job(run_dir)
     wait = arguments.wait or None
     array = getattr(config, "array", 1)
     return launch(run_dir, config.cluster, job=job, wait=wait, array=array)

@@ -5,11 +5,13 @@ runs/<job>/<name>/<run_id>/config.yaml  code/  code.json
 
 import dataclasses
 import datetime
+import importlib
 import os
 import secrets
 import shutil
 import subprocess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import yaml
@@ -114,6 +116,16 @@ def load_frozen(run_dir: RunDir, schema: type[Any]) -> Any:
                 f"{run_dir.code_json.name} says {expected.get(key)}); start a new run instead"
             )
     return thaw(schema, run_dir.config.read_text(encoding="utf-8"))
+
+
+def load_job(run_dir: RunDir) -> tuple[ModuleType, Any]:
+    """Return the module of the verb that a run is of, and the run's settings.
+
+    Raises:
+        InputError: As ``load_frozen``.
+    """
+    module = importlib.import_module(f"jobs.{run_dir.path.parts[-3]}")
+    return module, load_frozen(run_dir, module.SCHEMA)
 
 
 def code_digest(folder: Path) -> str:

@@ -3,7 +3,6 @@
 The same worker runs everywhere; submitit pickles it and the folder's path, nothing else.
 """
 
-import importlib
 import os
 import shutil
 import signal
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.runtime.conf import ClusterConfig, Where
-from jobs.runtime.freeze import load_frozen
+from jobs.runtime.freeze import load_job
 from jobs.runtime.queue import put
 from jobs.runtime.record import FINISHED
 from jobs.runtime.watch import EXIT_STOPPED, watch
@@ -50,7 +49,7 @@ def launch(
     if where is Where.inline:
         return _inline(run_dir, array=array)
     if where is Where.queue:
-        return _queue(run_dir, job=job, array=array)
+        return _queue(run_dir, array=array)
     if where is Where.local:
         submitted = _submit_local(run_dir, cluster, array=array)
         names = " ".join(each.job_id for each in submitted)
@@ -214,9 +213,9 @@ def _inline(run_dir: RunDir, *, array: int) -> int:
     return EXIT_STOPPED
 
 
-def _queue(run_dir: RunDir, *, job: str, array: int) -> int:
-    module = importlib.import_module(f"jobs.{job}")
-    num_images = module.count(load_frozen(run_dir, module.SCHEMA))
+def _queue(run_dir: RunDir, *, array: int) -> int:
+    module, config = load_job(run_dir)
+    num_images = module.count(config)
     runs_dir = put(run_dir, array=array, num_images=num_images).parents[1]
     print(
         f"queued: {num_images} images for up to {array} workers\nrun {run_dir.path}\n"

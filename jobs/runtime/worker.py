@@ -4,7 +4,6 @@ submitit pickles a ``Worker`` and a path, nothing else; everything is read from 
 """
 
 import dataclasses
-import importlib
 import logging
 import os
 import platform
@@ -26,7 +25,7 @@ from jobs.runtime.ending import (
     leave,
     note_end,
 )
-from jobs.runtime.freeze import load_frozen
+from jobs.runtime.freeze import load_job
 from jobs.runtime.lock import take_lock
 from jobs.runtime.naming import Made, made_by
 from jobs.runtime.quiet import quiet_libraries
@@ -58,9 +57,8 @@ class Worker:
         started_s = time.time()
         run_dir = RunDir(Path(path))
         job = run_dir.path.parts[-3]
-        module = importlib.import_module(f"jobs.{job}")
         try:
-            config: JobConfig = load_frozen(run_dir, module.SCHEMA)
+            module, config = load_job(run_dir)
             world = dataclasses.replace(
                 read_world(os.environ, config.cluster, num_cpus=len(os.sched_getaffinity(0))),
                 array_index=array_index,

@@ -1,6 +1,5 @@
 """A worker of the queue: takes places in queued runs, one after the other, until none is free."""
 
-import importlib
 import os
 import platform
 import signal
@@ -11,9 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from jobs.conf import JobConfig
-from jobs.runtime.conf import ClusterConfig
-from jobs.runtime.freeze import load_frozen
+from jobs.runtime.freeze import load_job
 from jobs.runtime.launch import setup_lines
 from jobs.runtime.queue import Queued, read_queue
 from jobs.runtime.record import last_reason
@@ -73,22 +70,25 @@ class WorkerLoop:
         self.tell(f"{queued.name}: place {place} of {queued.array}")
         with lock:
             status, why = self._draw(queued, place)
-        if status == 0 and queued.is_finished:
-            queued.leave()
+        if status == 0:
+            # Another that has just begun says so in run.json, and takes it out when it ends.
+            if queued.is_finished:
+                queued.leave()
             self.tell(f"{queued.name}: every image is there")
-        elif status != EXIT_STOPPED:
+        elif status == EXIT_STOPPED or self._is_stopped:
+            # A process that is told to go before it listens has no status of its own for that.
+            self._is_stopped = True
+            self.tell(f"{queued.name}: stopped; another worker goes on with it")
+        else:
             queued.fail(f"{self.name}: {why}")
             self.failed.add(queued.file)
             self.tell(f"{queued.name}: failed, {why}")
-        else:
-            self._is_stopped = True
-            self.tell(f"{queued.name}: stopped; another worker goes on with it")
 
     def _draw(self, queued: Queued, place: int) -> tuple[int, str]:
         """Run a place in a process of its own; return its status, and why it failed."""
         run_dir = queued.run_dir
         try:
-            cluster = _cluster(queued)
+            cluster = load_job(run_dir)[1].cluster
         except InputError as error:
             return 2, str(error)
         # As on a node: the run's own code and environment.
@@ -98,6 +98,9 @@ class WorkerLoop:
         self._child = subprocess.Popen(
             ["bash", "-ec", "\n".join(lines), "bash", *command, str(queued.array)]
         )
+        if self._is_stopped:
+            # Told so while the process was being made.
+            self._child.terminate()
         status = self._child.wait()
         self._child = None
         own = run_dir if queued.array == 1 else run_dir.part(place)
@@ -107,9 +110,3 @@ class WorkerLoop:
         self._is_stopped = True
         if self._child is not None:
             self._child.send_signal(number)
-
-
-def _cluster(queued: Queued) -> ClusterConfig:
-    job = queued.run_dir.path.parts[-3]
-    config: JobConfig = load_frozen(queued.run_dir, importlib.import_module(f"jobs.{job}").SCHEMA)
-    return config.cluster

@@ -9,6 +9,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -93,6 +94,19 @@ def test_workers_that_come_and_go_make_what_one_job_makes(tmp_path: Path) -> Non
     status, said = job("jobs.generate", *WORK, *plain)
     assert status == 0, said
     assert images(run) == images(RunDir(tmp_path / "plain" / "generate" / "g" / "r"))
+
+
+def test_a_stop_before_anything_is_drawn_is_no_failure_of_the_run(tmp_path: Path) -> None:
+    run = submit(tmp_path, "r")
+    worker = start("jobs.queue", "work", str(tmp_path))
+    # As soon as there is one: it does not listen to signals yet.
+    until(lambda: psutil.Process(worker.pid).children())
+    worker.send_signal(signal.SIGTERM)
+    said, _ = worker.communicate(timeout=60)
+    assert worker.returncode == EXIT_STOPPED, said
+    (left,) = read_queue(tmp_path)
+    assert left.failures == []
+    assert images(run) == {}
 
 
 def test_a_run_that_fails_again_and_again_leaves_the_others_alone(tmp_path: Path) -> None:
