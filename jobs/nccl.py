@@ -28,11 +28,10 @@ from bench.places import baseline_path
 from bench.record import BenchResult, here, read_result, write_result
 from jobs.runtime.conf import WandbMode
 from jobs.runtime.freeze import ROOT, new_run_id, read_origin
-from jobs.runtime.nccl_run import measure, open_tracker, track
+from jobs.runtime.nccl_run import best_bandwidths, measure, open_tracker, track
 from jobs.runtime.nccl_site import Site, child_env, may_keep, read_site, this_env
 from jobs.runtime.nccl_steps import Asked, Point, Program, default_ranks, find_program, points
 from jobs.runtime.record import FINISHED, RunRecord
-from jobs.runtime.textfile import write_nccl
 from pipeline.core.errors import InputError, one_line_errors
 from pipeline.core.files import write_atomic
 from pipeline.core.machine import read_machine
@@ -112,7 +111,9 @@ def _sweep(given: argparse.Namespace) -> int:
     charts = _draw(run_dir, sweeps)
     track(tracker, sweeps, charts)
     if given.textfile_dir:
-        write_nccl(given.textfile_dir, sweeps)
+        from jobs.runtime.textfile import write_nccl
+
+        write_nccl(given.textfile_dir, best_bandwidths(sweeps))
     figures = {f"{row.name}_gb_per_s": row.median for row in result.rows if row.median is not None}
     lost = [sweep.name for sweep in sweeps if not sweep.complete]
     record.end(

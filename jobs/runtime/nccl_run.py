@@ -126,6 +126,20 @@ def open_tracker(run_dir: RunDir, *, wandb: str, settings: Mapping[str, Any]) ->
     return build_trackers(cfg, run_dir, config=settings, is_main=True)
 
 
+def best_bandwidths(sweeps: Sequence[Sweep]) -> dict[str, float]:
+    """Return the bus bandwidth of each operation at its largest message over all ranks, GB/s.
+
+    Of two settings of NVLS the better one counts.
+    """
+    best: dict[str, float] = {}
+    most = max((sweep.num_ranks or 0 for sweep in sweeps), default=0)
+    for sweep in sweeps:
+        busbw = sweep.largest.best.busbw if sweep.largest else None
+        if sweep.num_ranks == most and busbw is not None:
+            best[sweep.operation] = max(busbw, best.get(sweep.operation, 0.0))
+    return best
+
+
 def track(tracker: Trackers, sweeps: Sequence[Sweep], charts: Sequence[Path]) -> None:
     """Log figures by message size, which takes the place of images seen, and the charts."""
     by_size: dict[int, dict[str, float]] = {}

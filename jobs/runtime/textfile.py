@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,7 +20,7 @@ from prometheus_client import (
     write_to_textfile,
 )
 
-from bench.nccl.sweep import Sweep
+from jobs.runtime.naming import Made
 from pipeline.core.rundir import RunDir
 
 log = logging.getLogger(__name__)
@@ -106,7 +107,9 @@ class TextfileTracker:
         """Count on from where the run resumes: what was made before is not made again."""
         self._position = num_images
 
-    def finish(self, *, succeeded: bool) -> None:
+    def finish(
+        self, _artifacts: Sequence[Made], *, figures: Mapping[str, Any], succeeded: bool
+    ) -> None:
         """Say that the job is over, and that it makes nothing any more."""
         if RATE in self._gauges:
             self._gauges[RATE].set(0)
@@ -142,14 +145,12 @@ class TextfileTracker:
             self._works = write_metrics(self.path, self._registry)
 
 
-def write_nccl(folder: Path, sweeps: Sequence[Sweep]) -> None:
-    """Write the bus bandwidth of each operation at its largest message, over all ranks.
-
-    The next sweep on the node writes over it. Of two settings of NVLS the better one counts.
+def write_nccl(folder: Path, bus_gb_per_s: Mapping[str, float]) -> None:
+    """Write the bus bandwidths of a sweep; the next one on the node writes over them.
 
     Args:
         folder: The collector's.
-        sweeps: What was measured.
+        bus_gb_per_s: By operation.
     """
     registry = CollectorRegistry()
     metric = Gauge(
@@ -158,13 +159,7 @@ def write_nccl(folder: Path, sweeps: Sequence[Sweep]) -> None:
         ("collective",),
         registry=registry,
     )
-    best: dict[str, float] = {}
-    most = max((sweep.num_ranks or 0 for sweep in sweeps), default=0)
-    for sweep in sweeps:
-        busbw = sweep.largest.best.busbw if sweep.largest else None
-        if sweep.num_ranks == most and busbw is not None:
-            best[sweep.operation] = max(busbw, best.get(sweep.operation, 0.0))
-    for operation, gb_per_s in best.items():
+    for operation, gb_per_s in bus_gb_per_s.items():
         metric.labels(operation).set(gb_per_s * 1e9)
     write_metrics(folder / "dgx_pixels_nccl.prom", registry)
 

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from jobs.runtime.conf import TrackerConfig, WandbMode
 from jobs.runtime.naming import Made, naming, used_by
-from jobs.runtime.textfile import TextfileTracker
 from pipeline.core.files import read_json, write_atomic, write_json
 from pipeline.core.metrics import NullTracker, Tracker
 from pipeline.core.rundir import RunDir
@@ -176,6 +175,16 @@ class WandbTracker:
             self.run.finish(exit_code=0 if succeeded else 1)
 
 
+@runtime_checkable
+class HasEnd(Protocol):
+    """A tracker that is told when the job is over."""
+
+    def finish(
+        self, artifacts: Sequence[Made], *, figures: Mapping[str, Any], succeeded: bool
+    ) -> None:
+        """End it."""
+
+
 class Trackers:
     """Tells every tracker."""
 
@@ -216,11 +225,9 @@ class Trackers:
         self, artifacts: Sequence[Made], *, figures: Mapping[str, Any], succeeded: bool
     ) -> None:
         """End those that have an end."""
-        for mirror in self._mirrors:
-            mirror.finish(artifacts, figures=figures, succeeded=succeeded)
         for each in self.trackers:
-            if isinstance(each, TextfileTracker):
-                each.finish(succeeded=succeeded)
+            if isinstance(each, HasEnd):
+                each.finish(artifacts, figures=figures, succeeded=succeeded)
 
     @property
     def _mirrors(self) -> list[WandbTracker]:
@@ -250,6 +257,8 @@ def build_trackers(
         return Trackers(NullTracker())
     trackers: list[Tracker] = [JsonlTracker(run_dir.metrics)]
     if textfile_dir is not None:
+        from jobs.runtime.textfile import TextfileTracker
+
         trackers.append(TextfileTracker(textfile_dir, run_dir, num_restarts=num_restarts))
     if cfg.wandb is not WandbMode.disabled:
         with told_not_raised():

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bench.nccl.sweep import Figures, Sweep, SweepRow
 from jobs.runtime import textfile
 from jobs.runtime.conf import TrackerConfig
+from jobs.runtime.nccl_run import best_bandwidths
 from jobs.runtime.textfile import KEEP_S, TextfileTracker, write_nccl
 from jobs.runtime.trackers import build_trackers
 from pipeline.core.rundir import RunDir
@@ -57,7 +58,7 @@ def test_a_row_is_shown_and_what_was_made_before_is_not_counted(tracker: Textfil
 @pytest.mark.parametrize("succeeded", [True, False])
 def test_the_end_is_told(tracker: TextfileTracker, succeeded: bool) -> None:
     tracker.log(5, {"speed/img_per_s": 3.0})
-    tracker.finish(succeeded=succeeded)
+    tracker.finish([], figures={}, succeeded=succeeded)
     found = figures(tracker.path)
     assert found["dgx_pixels_running"] == 0
     assert found["dgx_pixels_failed"] == (not succeeded)
@@ -70,7 +71,7 @@ def test_between_two_writes_nothing_is_written(tmp_path: Path) -> None:
     before = tracker.path.read_text()
     tracker.log(10, {"train/loss": 0.5})
     assert tracker.path.read_text() == before
-    tracker.finish(succeeded=True)
+    tracker.finish([], figures={}, succeeded=True)
     assert figures(tracker.path)["dgx_pixels_loss"] == 0.5
 
 
@@ -129,7 +130,7 @@ def test_bus_bandwidths_are_those_of_the_largest_message_over_all_ranks(tmp_path
         _sweep("all_reduce", 8, 40.0, 310.0),
         _sweep("broadcast", 8),
     ]
-    write_nccl(tmp_path, sweeps)
+    write_nccl(tmp_path, best_bandwidths(sweeps))
     text = (tmp_path / "dgx_pixels_nccl.prom").read_text()
     (sample,) = [s for family in text_string_to_metric_families(text) for s in family.samples]
     assert sample.labels == {"collective": "all_reduce"}
