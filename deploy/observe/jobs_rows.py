@@ -13,6 +13,8 @@ FEW_PERCENT = 10
 _RUN = "{{kind}} {{run}}"
 _OF = "{{ $labels.kind }} {{ $labels.run }}"
 _SECONDS = "dgx_pixels_image_seconds_bucket"
+_TELLS = 'dgx_pixels_running{kind=~"train|generate"}'
+"""Jobs that tell of progress while they run; others are silent from beginning to end."""
 _MOUNT = 'fstype!~"tmpfs|overlay|squashfs|ramfs"'
 
 
@@ -75,10 +77,10 @@ JOB_SIGNALS: tuple[Signal, ...] = (
     _row("dgx_pixels_progress_timestamp_seconds", "when figures last came; gauge",
          ("training", "Time since progress"), unit="s",
          query="time() - dgx_pixels_progress_timestamp_seconds "
-               "and on (run, kind, hostname) dgx_pixels_running == 1",
+               f"and on (run, kind, hostname) {_TELLS} == 1",
          alerts=(Alert(name="JobStuck", severity="critical",
                        expr=f"time() - dgx_pixels_progress_timestamp_seconds > {STUCK_S} "
-                            "and on (run, kind, hostname) dgx_pixels_running == 1",
+                            f"and on (run, kind, hostname) {_TELLS} == 1",
                        summary=f"{_OF} runs without progress",
                        action="Gone from squeue? It died without a word: its log, sacct. "
                               "Else py-spy dump on its ranks, then scontrol requeue: it resumes."),

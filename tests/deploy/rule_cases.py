@@ -228,6 +228,9 @@ CASES: dict[str, tuple[Case, ...]] = {
         fires({**STALE, job("running"): ONE}, at=22),
         silent({**STALE, job("running"): ZERO, job("running", run="s"): ONE,
                 job("running", kind="generate"): ONE, job("running", host="dgx2"): ONE}),
+        # A kind of job that tells of no progress between its beginning and its end.
+        silent({job("progress_timestamp_seconds", kind="evaluate"): "60x400",
+                job("running", kind="evaluate"): ONE}),
     ),
     "JobMetricsUnreadable": (fires({UNREADABLE: ONE}, at=5), silent({UNREADABLE: ZERO})),
     "DiskNearlyFull": (
