@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pipeline.core.errors import InputError
 from pipeline.core.files import read_json
 from pipeline.models.conf import FamilyName, LoraForm, ModelConfig
+from pipeline.models.latent import CELL_PX
 from pipeline.models.lora_algebra import Kept, Loss, extract
 from pipeline.models.lora_files import base_metadata
 from pipeline.models.lora_names import canonical
@@ -23,7 +24,6 @@ from pipeline.models.registry import PIPELINES, load_model
 log = logging.getLogger(__name__)
 
 INDEX = "model_index.json"
-VAE_SCALE = 8
 
 
 def extract_lora(base: Path, tuned: Path, kept: Kept) -> tuple[Lora, Loss, dict[str, str]]:
@@ -106,6 +106,6 @@ def _load(path: Path, option: str) -> LoadedModel:
     side = read_json(folder / "unet" / "config.json").get("sample_size")
     if not isinstance(side, int):
         raise InputError(f"{folder / 'unet' / 'config.json'}: no sample_size")
-    scale = FOLD if family is FamilyName.pixelnano else VAE_SCALE
+    scale = FOLD if family is FamilyName.pixelnano else CELL_PX
     cfg = ModelConfig(family=family, path=folder, size_px=side * scale)
     return load_model(cfg, device="cpu")
